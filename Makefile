@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# joulefarm: one non-recursive Makefile. `make help` lists the targets; V=1 shows commands.
+# SAN=asan|tsan builds everything into build/asan, build/tsan.
+
+SAN ?=
+B := build$(if $(SAN),/$(SAN))
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
+
+CC ?= gcc
+PREFIX ?= /usr/local
+DESTDIR ?=
+CSTD := -std=c17
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
+OPT ?= -O2 -g
+SANFLAGS_asan := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+SANFLAGS_tsan := -fsanitize=thread
+SANFLAGS := $(SANFLAGS_$(SAN))
+JF_VERSION := 0.1.0
+CPPFLAGS += -I. -D_GNU_SOURCE -DJF_VERSION='"$(JF_VERSION)"'
+CFLAGS_ALL = $(CSTD) $(WARN) $(OPT) $(SANFLAGS) $(CFLAGS)
+LDFLAGS_ALL = $(SANFLAGS) $(LDFLAGS)
+pc = $(shell pkg-config $(1) 2>/dev/null)
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+# ---- modules: each directory is one archive; main.c files belong to programs ------------------------------------
+srcs = $(sort $(filter-out %/main.c,$(wildcard $(addsuffix /*.c,$(1)))))
+SRC_base := $(call srcs,base)
+SRC_base_proc := $(call srcs,base/proc)
+SRC_base_serial := $(call srcs,base/serial)
+SRC_base_usb := $(call srcs,base/usb)
+SRC_power := $(call srcs,drivers/power drivers/power/ppk2)
+SRC_power_sigrok := $(call srcs,drivers/power/sigrok)
+SRC_flash := $(call srcs,drivers/flash drivers/flash/openocd)
+SRC_measure := $(call srcs,measure)
+SRC_trace := $(call srcs,measure/trace)
+SRC_bench := $(call srcs,bench)
+SRC_db := $(call srcs,db)
+SRC_daemon := $(call srcs,daemon)
+SRC_cli := $(call srcs,cli)
+SRC_compiler := $(call srcs,compiler)
+SRC_runtime := $(call srcs,firmware/runtime)
+SRC_sim := $(call srcs,sim)
+MODULES := base base_proc base_serial base_usb power power_sigrok flash measure trace bench db daemon cli compiler runtime sim
+
+# foreign libraries, each contained in its module
+PC_base_serial := libserialport
+PC_base_usb := libusb-1.0
+PC_power := jansson
+PC_power_sigrok := libsigrok glib-2.0 jansson
+PC_flash := jansson
+PC_measure :=
+PC_trace := libzstd libsodium jansson
+PC_bench := jansson libsodium
+PC_db := sqlite3
+PC_daemon := libmicrohttpd jansson yaml-0.1 libelf libsodium
+PC_cli := libcurl jansson
+PC_compiler := libsodium jansson
+PC_runtime :=
+PC_sim := unicorn jansson
+PC_base :=
+PC_base_proc :=
+CFLAGS_runtime := -O3
+
+define module
+OBJ_$(1) := $$(SRC_$(1):%.c=$$(B)/obj/%.o)
+$$(OBJ_$(1)): MODCFLAGS = $$(if $$(PC_$(1)),$$(call pc,--cflags $$(PC_$(1)))) $$(CFLAGS_$(1))
+$$(B)/lib/lib$(1).a: $$(OBJ_$(1))
+	$$(call say,AR,$$@)
+	$$(Q)mkdir -p $$(@D) && rm -f $$@ && $$(AR) rcs $$@ $$^
+endef
+$(foreach m,$(MODULES),$(eval $(call module,$(m))))
+
+$(B)/obj/%.o: %.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(MODCFLAGS) -MMD -MP -c $< -o $@
+
+# ---- programs: program = main.c + modules --------------------------------------------------------------------
+PROGRAMS := joulefarmd joulefarm jf-bench jf-trace jf-model jf-vbench
+MAIN_joulefarmd := daemon/main.c
+USES_joulefarmd := daemon db trace measure base_proc base
+MAIN_joulefarm := cli/main.c
+USES_joulefarm := cli base
+MAIN_jf-bench := bench/main.c
+USES_jf-bench := bench power power_sigrok flash trace measure base_usb base_serial base_proc base
+MAIN_jf-trace := measure/trace/main.c
+USES_jf-trace := trace measure base
+MAIN_jf-model := compiler/main.c
+USES_jf-model := compiler runtime base
+MAIN_jf-vbench := sim/main.c
+USES_jf-vbench := sim base
+
+define program
+$$(B)/obj/$$(MAIN_$(1):.c=.o): MODCFLAGS = $$(call pc,--cflags $$(foreach m,$$(USES_$(1)),$$(PC_$$(m))) jansson)
+$$(B)/$(1): $$(B)/obj/$$(MAIN_$(1):.c=.o) $$(foreach m,$$(USES_$(1)),$$(B)/lib/lib$$(m).a)
+	$$(call say,LD,$$@)
+	$$(Q)$$(CC) $$(LDFLAGS_ALL) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$(call pc,--libs $$(foreach m,$$(USES_$(1)),$$(PC_$$(m)))) -lpthread -lm
+PROGRAM_OBJS += $$(B)/obj/$$(MAIN_$(1):.c=.o)
+endef
+READY := $(foreach p,$(PROGRAMS),$(if $(wildcard $(MAIN_$(p))),$(p)))
+$(foreach p,$(READY),$(eval $(call program,$(p))))
+
+.PHONY: all help
+all: $(READY:%=$(B)/%)
+
+# ---- unit tests: tests/unit/<module>/test_*.c, cmocka, each linked with what <module> uses ------------------------
+TEST_USES_base := base
+TEST_USES_proc := base_proc base
+TEST_USES_serial := base_serial base
+TEST_USES_usb := base_usb base
+TEST_USES_power := power power_sigrok base_serial base_usb base
+TEST_USES_flash := flash base_usb base_proc base
+TEST_USES_measure := measure base
+TEST_USES_trace := trace measure base
+TEST_USES_bench := bench power power_sigrok flash trace measure base_usb base_serial base_proc base
+TEST_USES_db := db base
+TEST_USES_daemon := daemon db trace measure base_proc base
+TEST_USES_cli := cli base
+TEST_USES_compiler := compiler runtime base
+TEST_USES_firmware := base
+TEST_USES_sim := sim base
+UNIT_SRC := $(sort $(wildcard tests/unit/*/test_*.c))
+UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)
+
+define unit_module
+$$(B)/unit/$(1)/%: tests/unit/$(1)/%.c $$(foreach m,$$(TEST_USES_$(1)),$$(B)/lib/lib$$(m).a)
+	$$(call say,TEST,$$@)
+	$$(Q)mkdir -p $$(@D) && $$(CC) $$(CPPFLAGS) $$(CFLAGS_ALL) $$(call pc,--cflags $$(foreach m,$$(TEST_USES_$(1)),$$(PC_$$(m))) jansson) -MMD -MP -MF $$@.d -o $$@ $$< $$(LDFLAGS_ALL) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$(call pc,--libs $$(foreach m,$$(TEST_USES_$(1)),$$(PC_$$(m))) jansson cmocka) -lpthread -lm
+endef
+$(foreach m,$(patsubst TEST_USES_%,%,$(filter TEST_USES_%,$(.VARIABLES))),$(eval $(call unit_module,$(m))))
+
+.PHONY: unit
+unit: $(UNIT_BIN)
+	$(Q)tests/run.py --label unit $(UNIT_BIN)
+
+# module-specific rules live beside this file's generic ones; each is short and owned by its module
+-include firmware/firmware.mk
+-include tests/contract/contract.mk
+-include tests/fuzz/fuzz.mk
+-include tests/bench/bench.mk
+
+-include $(shell find $(B)/obj $(B)/unit -name '*.d' 2>/dev/null)
