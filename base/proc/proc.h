@@ -23,6 +23,9 @@ struct proc_spec {
     bool merge_stderr; /* stderr goes where stdout goes (stderr_fd ignored) */
     const int *keep_fds; /* inherited under the same number (close-on-exec cleared), or NULL */
     size_t n_keep_fds;
+    /* No PR_SET_PDEATHSIG: for a jf-bench worker, which sees its socket's end of file, makes the DUT safe and exits by
+     * itself (SIGKILL would leave a powered board behind). Everything else dies with its parent. */
+    bool survives_parent;
     uint64_t limit_as_bytes; /* RLIMIT_AS; 0: none */
     uint64_t limit_fsize_bytes; /* RLIMIT_FSIZE; 0: none */
 };
