@@ -40,8 +40,14 @@ void serial_close(struct serial *s); /* NULL allowed */
  * not a USB device, e.g. a pty. */
 struct serial_usb_id {
     uint16_t vid, pid;
+    int interface; /* number of the USB interface behind the tty, -1 unknown: tells two ports of one device apart */
     char serial[64], product[64];
 };
 int serial_usb_identity(const char *path, struct serial_usb_id *ret_id, struct err *reterr) JF_MUST_CHECK;
+
+/* Calls fn for every tty that belongs to a USB device ("/dev/ttyACM0"); sysfs only. Stops when fn returns non-zero
+ * and returns that; else 0. */
+typedef int serial_usb_fn(void *user, const char *path, const struct serial_usb_id *id);
+int serial_usb_each(serial_usb_fn *fn, void *user);
 
 #endif
