@@ -62,7 +62,8 @@ struct power_info {
     double voltage_offset_v;
     enum power_spec_kind voltage_kind;
     double clock_ppm; /* time base limit */
-    const char *spec_source; /* datasheet with revision */
+    const char *spec_source; /* datasheet with revision; lives as long as the device */
+    char notes[256]; /* what a person must know about this unit's calibration or configuration; "" nothing */
     double min_capture_s, max_capture_s; /* of one acquisition; 0: unbounded */
 };
 
