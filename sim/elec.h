@@ -77,9 +77,13 @@ void elec_observe(struct elec *e, const struct elec_observer *o);
 
 /* Means of one instrument cell, current and voltage at once; the cursor makes a rising sequence cheap (zero it first). */
 struct elec_cursor {
-    uint64_t segment;
+    uint64_t segment, marker;
 };
 void elec_cell(const struct elec *e, struct elec_cursor *cur, int64_t t0_ps, int64_t t1_ps, double *ret_a, double *ret_v);
+/* Constant stretch at t0: its values and its end; the end is t0 itself where the current is not constant (RC). */
+int64_t elec_flat(const struct elec *e, struct elec_cursor *cur, int64_t t0_ps, double *ret_a, double *ret_v);
+/* elec_markers_at for rising t; *ret_until: these levels hold for all t < *ret_until (at most elec_now_ps). */
+uint8_t elec_cursor_markers(const struct elec *e, struct elec_cursor *cur, int64_t t_ps, int64_t *ret_until);
 uint8_t elec_markers_true(const struct elec *e); /* now, without wire faults */
 int64_t elec_history_from_ps(const struct elec *e);
 
