@@ -134,7 +134,57 @@ $(foreach m,$(patsubst TEST_USES_%,%,$(filter TEST_USES_%,$(.VARIABLES))),$(eval
 
 .PHONY: unit
 unit: $(UNIT_BIN)
-	$(Q)tests/run.py --label unit $(UNIT_BIN)
+	$(Q)$(RUN) --label unit $(UNIT_BIN)
+
+# ---- what a person calls ------------------------------------------------------------------------------------------
+# Targets that may install packages re-enter make afterwards, so that pkg-config is asked once everything is there.
+.PHONY: demo check check-asan check-tsan lint fuzz soak bench install rules contract replay e2e fuzz-seeds setup-demo setup-check
+demo: ; @./setup.sh demo && $(MAKE) --no-print-directory all && tests/e2e/demo.py $(if $(DEMO_EXIT),--exit) $(DEMO_ARGS)
+
+# build, rules, unit, contract, replay, fuzz seeds, end to end; closes with one line of counts
+check: ; @./setup.sh check && $(MAKE) --no-print-directory all && $(MAKE) --no-print-directory check-run
+.PHONY: check-run
+check-run:
+	@rm -f $(B)/tally; bad=0; for t in rules unit contract replay fuzz-seeds e2e; do \
+	    $(MAKE) --no-print-directory TALLY=$(B)/tally $$t || bad=1; done; \
+	  awk '{p+=$$1; f+=$$2; s+=$$3} END {printf "%d passed, %d failed, %d skipped\n", p, f, s; exit f > 0}' $(B)/tally && [ $$bad = 0 ]
+TALLY ?=
+RUN = tests/run.py $(if $(TALLY),--tally $(TALLY))
+
+rules: all ; $(Q)$(RUN) --label rules tests/rules/rules.py
+REPLAYS := $(sort $(wildcard tests/replay/test_*.py))
+replay: all ; $(Q)$(RUN) --label replay $(REPLAYS)
+E2E := $(sort $(wildcard tests/e2e/test_*.py))
+e2e: all ; $(Q)$(RUN) --label e2e --timeout 600 $(E2E)
+
+# the sanitizers' builds; the virtual bench stays uninstrumented under TSan (its CPU is generated code)
+check-asan: ; @./setup.sh check && $(MAKE) --no-print-directory all && $(MAKE) --no-print-directory SAN=asan unit
+check-tsan: ; @./setup.sh check && $(MAKE) --no-print-directory all && TSAN_OPTIONS=halt_on_error=1 $(MAKE) --no-print-directory SAN=tsan unit
+
+LINT_SRC := $(foreach m,$(MODULES),$(SRC_$(m))) $(foreach p,$(READY),$(MAIN_$(p)))
+LINT_FLAGS = $(CPPFLAGS) $(CSTD) $(call pc,--cflags $(sort $(foreach m,$(MODULES),$(PC_$(m)))))
+lint: ; @./setup.sh lint && $(MAKE) --no-print-directory all && $(MAKE) --no-print-directory lint-run
+.PHONY: lint-run
+lint-run:
+	$(Q)echo '  cppcheck'; cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+	  --suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches --library=posix -j2 -I. -D_GNU_SOURCE -DJF_VERSION='""' $(LINT_SRC)
+	$(Q)echo '  clang-tidy'; tests/rules/tidy.py $(LINT_SRC) -- $(LINT_FLAGS)
+	$(Q)echo '  gcc -fanalyzer'; $(MAKE) --no-print-directory B=$(B)/analyzer CFLAGS='-fanalyzer -Wno-error=analyzer-fd-leak' all
+
+soak: ; @./setup.sh check && $(MAKE) --no-print-directory all && tests/e2e/soak.py
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/joulefarm/boards $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 755 $(READY:%=$(B)/%) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 config/boards/*.yaml $(DESTDIR)$(PREFIX)/share/joulefarm/boards
+	install -m 644 config/*.yaml config/*.rules config/*.service $(DESTDIR)$(PREFIX)/share/joulefarm
+	install -m 644 docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 docs/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8
+
+help:
+	@echo 'make            build everything into build/'
+	@echo 'make demo       three virtual benches, four models, a table, a page (DEMO_EXIT=1: end after the table)'
+	@echo 'make check      rules, unit, contract, replay, fuzz seeds, end to end'
+	@echo 'make check-asan check-tsan lint fuzz (FUZZ_S=300) soak bench install'
 
 # module-specific rules live beside this file's generic ones; each is short and owned by its module
 -include firmware/firmware.mk
