@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/item.h"
+
 #define PUMP_MS 50 /* longest wait of one pump: a request waits no longer */
 #define RING_PUT_MS 4000 /* how long the writer may stand still before the capture fails */
 
@@ -49,17 +51,18 @@ static void *array_copy(const void *src, size_t n, size_t each, unsigned char **
     return dst;
 }
 
-static struct capture_block *block_copy(const struct power_block *b) {
+static struct item_block *block_copy(const struct power_block *b) {
     size_t n = b->flags & POWER_GAP ? 0 : b->count;
-    size_t head = (sizeof(struct capture_block) + 15) & ~(size_t)15;
+    size_t head = (sizeof(struct item_block) + 15) & ~(size_t)15;
     size_t bytes = head + array_bytes(b->current_a, n, sizeof(float)) + array_bytes(b->voltage_v, n, sizeof(float)) +
                    array_bytes(b->range, n, 1) + array_bytes(b->markers, n, 1) + array_bytes(b->quality, n, 1);
     unsigned char *mem = malloc(bytes);
     if (!mem) {
         return NULL;
     }
-    struct capture_block *c = (struct capture_block *)mem;
+    struct item_block *c = (struct item_block *)mem;
     unsigned char *pos = mem + head;
+    c->item.kind = ITEM_BLOCK;
     c->b = *b;
     c->b.current_a = array_copy(b->current_a, n, sizeof(float), &pos);
     c->b.voltage_v = array_copy(b->voltage_v, n, sizeof(float), &pos);
@@ -118,7 +121,7 @@ static void block_sum(const struct power_block *b, double supply_v, struct block
 
 static int on_block(void *user, const struct power_block *b) {
     struct capture *c = user;
-    struct capture_block *copy = block_copy(b);
+    struct item_block *copy = block_copy(b);
     if (!copy) {
         return JF_E_NOMEM;
     }

@@ -46,11 +46,6 @@ struct capture_reply {
     double supply_v;
 };
 
-/* A block with its own copies of the arrays: one allocation, freed with free(). */
-struct capture_block {
-    struct power_block b;
-};
-
 /* What has been captured so far. Sums and counts only grow while a capture runs (START or ARM sets them to 0), so that
  * the mean over a stretch is a difference of two views. */
 struct capture_view {
@@ -73,7 +68,7 @@ struct capture_view {
 
 struct capture;
 
-/* conf: the bench's analyzer object, borrowed for the capture's life. ring: receives struct capture_block *, borrowed. */
+/* conf: the bench's analyzer object, borrowed for the capture's life. ring: receives struct item_block * (bench/item.h), borrowed. */
 int capture_new(const struct power_driver *drv, const json_t *conf, const struct clock_src *clock, struct ring *ring,
                 struct capture **ret_c, struct err *reterr) JF_MUST_CHECK;
 int capture_event_fd(const struct capture *c); /* readable when a reply or an error waits */
