@@ -3,6 +3,7 @@
 #include "cli/client.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,7 +190,7 @@ int client_download(struct client *c, const char *path, const char *file, struct
     }
     FILE *f = fopen(part, "wb");
     if (!f) {
-        return err_set(reterr, JF_E_IO, "%s cannot be written: %m", part);
+        return err_set_errno(reterr, JF_E_IO, errno, "%s cannot be written", part);
     }
     curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, take_file);
     curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, f);
@@ -199,13 +200,13 @@ int client_download(struct client *c, const char *path, const char *file, struct
     long status = 0;
     curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
     if (fclose(f) != 0 && code == CURLE_OK) {
-        r = err_set(reterr, JF_E_IO, "%s cannot be written: %m", part);
+        r = err_set_errno(reterr, JF_E_IO, errno, "%s cannot be written", part);
     } else if (code != CURLE_OK) {
         r = transport_error(c, code, reterr);
     } else if (status >= 400) {
         r = err_set(reterr, code_of_status(status), "the server answered %ld for %s", status, path);
     } else if (rename(part, file) != 0) {
-        r = err_set(reterr, JF_E_IO, "%s cannot be written: %m", file);
+        r = err_set_errno(reterr, JF_E_IO, errno, "%s cannot be written", file);
     }
     if (r < 0) {
         (void)unlink(part);
