@@ -47,8 +47,8 @@ static int read_file(const char *path, void **ret_bytes, size_t *ret_n, struct e
 
 /* Uploads one file; *ret_id is the content's id (owned). */
 static int upload(struct client *c, const char *where, const char *path, char **ret_id, struct err *reterr) {
-    void *bytes;
-    size_t n;
+    void *bytes = NULL;
+    size_t n = 0;
     json_t *doc = NULL;
     int r = read_file(path, &bytes, &n, reterr);
     if (r < 0) {
