@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * The PPK2 front: a pty with the device's byte protocol, 100 kS/s of samples as virtual time passes, and the DUT's
+ * supply. One thread, never blocks. What a real unit does and this one does, too: no acknowledgements; a stop that
+ * takes effect late; a start right after a stop begins out of frame; a unit left streaming keeps streaming; the supply
+ * drops 0.1-0.5 s after the port was closed; a reader that lags loses samples (the counter shows it, modulo 64). */
+#ifndef SIM_PPK2_H
+#define SIM_PPK2_H
+
+#include "base/err.h"
+#include "sim/elec.h"
+#include "sim/faults.h"
+#include "sim/front.h"
+#include "sim/profile.h"
+
+struct ppk2_conf {
+    const char *path; /* symlink to the pty, replaced; NULL: none, see ppk2_tty */
+    uint64_t seed; /* of the unit: calibration constants, noise */
+    double external_v; /* what feeds the DUT in ampere mode */
+    bool burden; /* the range's resistor acts on the circuit (with a capacitor: smear) */
+    struct elec *elec; /* borrowed */
+    struct faults *faults; /* borrowed */
+};
+
+struct ppk2;
+int ppk2_open(const struct ppk2_conf *c, const struct profile *p, struct ppk2 **ret_ppk2, struct err *reterr) JF_MUST_CHECK;
+struct front ppk2_front(struct ppk2 *d); /* its done() ends the life of d */
+struct profile *ppk2_profile(struct ppk2 *d);
+const char *ppk2_tty(const struct ppk2 *d); /* the pty's own name; changes on re-plug */
+uint64_t ppk2_dropped(const struct ppk2 *d); /* samples lost because the reader lagged */
+
+#endif
