@@ -2,6 +2,7 @@
  * The trace-writing thread (bench/tracer.h). Owns the trace file from first block to analysis. */
 #include "bench/tracer.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@ struct tracer {
 
     /* thread only, until it has ended */
     struct trace_writer *w;
+    double period_s; /* of the file */
     struct item_event *early[EARLY_MAX]; /* events that came before the first block */
     size_t n_early;
     uint8_t *zeros;
@@ -103,6 +105,11 @@ static int write_block(struct tracer *t, const struct power_block *p, struct err
         if (r < 0) {
             return r;
         }
+        t->period_s = p->period_s;
+    }
+    if (fabs(p->period_s - t->period_s) > 1e-9 * t->period_s) { /* one grid per trace */
+        return err_set(e, JF_E_INSTRUMENT, "the analyzer changed its sample period from %g to %g s", t->period_s,
+                       p->period_s);
     }
     struct measure_block m = {.first = p->first, .count = p->count, .flags = p->flags, .host_raw_ns = p->host_raw_ns};
     if (!(p->flags & POWER_GAP)) {
