@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT
+ * The emitted model linked into this image, as the harness sees it. */
+#ifndef FIRMWARE_HARNESS_JF_NET_MODEL_H
+#define FIRMWARE_HARNESS_JF_NET_MODEL_H
+
+struct jf_net;
+
+void jf_net_model(struct jf_net *ret_net);
+
+#endif
