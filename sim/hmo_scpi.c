@@ -60,11 +60,11 @@ static const struct setting {
 _Static_assert(N_SETTINGS <= HMO_SETTINGS, "room for every setting");
 
 /* --- names -------------------------------------------------------------------------------------------------------- */
-/* Does one mnemonic (up to ':' or the end) of text match one of the pattern? Moves both behind it. */
+/* Does one mnemonic (up to ':', a final '?' or the end) of text match one of the pattern? Moves both behind it. */
 static bool mnemonic_match(const char **pattern, const char **text, int *ret_suffix) {
     const char *p = *pattern;
     const char *t = *text;
-    size_t full = strcspn(p, "#:");
+    size_t full = strcspn(p, "#:?");
     size_t brief = 0;
     while (brief < full && !islower((unsigned char)p[brief])) {
         brief++;
@@ -84,11 +84,11 @@ static bool mnemonic_match(const char **pattern, const char **text, int *ret_suf
             *ret_suffix = *t++ - '0';
         }
     }
-    if ((*p && *p != ':') || (*t && *t != ':') || (*p == ':') != (*t == ':')) {
+    if (*p != *t || (*p && *p != ':' && strcmp(p, "?") != 0)) {
         return false;
     }
-    *pattern = p + (*p == ':');
-    *text = t + (*t == ':');
+    *pattern = p + (*p != '\0');
+    *text = t + (*t != '\0');
     return true;
 }
 
