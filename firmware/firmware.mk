@@ -12,9 +12,9 @@ FW_TFLITE_kws01 := firmware/models/kws_ref_model.tflite
 FW_TFLITE_ic01 := firmware/models/pretrainedResnet_quant.tflite
 FW_TFLITE_vww01 := firmware/models/vww_96_int8.tflite
 
-FW_HARNESS := $(filter-out %/jf_net_model.c,$(sort $(wildcard firmware/harness/*.c)))
+FW_HARNESS := $(sort $(wildcard firmware/harness/*.c))
 FW_RUNTIME := $(sort $(wildcard firmware/runtime/*.c))
-FW_HEADERS := $(wildcard firmware/harness/*.h firmware/include/*.h firmware/runtime/*.h)
+FW_HEADERS := $(wildcard firmware/harness/*.h firmware/boards/common/*.h firmware/include/*.h firmware/runtime/*.h)
 # Soft float: the kernels are integer, the few conversions outside windows are not worth an FPU context (or its energy).
 FW_ARCH := -mcpu=cortex-m7 -mthumb -mfloat-abi=soft
 FW_CFLAGS := $(CSTD) $(WARN) $(FW_ARCH) -g -ffunction-sections -fdata-sections -fno-common -I. -ffile-prefix-map=$(CURDIR)=.
@@ -39,7 +39,7 @@ build/firmware/$(1)/obj/%.o: %.S
 	$$(call say,ARMCC,$$<)
 	$$(Q)mkdir -p $$(@D) && $(FW_CC) $(FW_ARCH) -c $$< -o $$@
 build/firmware/$(1)/obj/firmware/boards/%.o: $$(wildcard firmware/boards/$(2)/*.h)
-FW_OBJ_$(1) := $$(patsubst %,build/firmware/$(1)/obj/%.o,$$(basename $(FW_HARNESS) firmware/harness/jf_net_model.c $(FW_RUNTIME) $$(wildcard firmware/boards/$(2)/*.c firmware/boards/$(2)/*.S)))
+FW_OBJ_$(1) := $$(patsubst %,build/firmware/$(1)/obj/%.o,$$(basename $(FW_HARNESS) $(wildcard firmware/boards/common/*.c) $(FW_RUNTIME) $$(wildcard firmware/boards/$(2)/*.c firmware/boards/$(2)/*.S)))
 build/firmware/$(1)/%.elf: build/firmware/models/%.o $$(FW_OBJ_$(1)) firmware/boards/$(2)/link.ld
 	$$(call say,ARMLD,$$@)
 	$$(Q)$(FW_CC) $(FW_LDFLAGS) -T firmware/boards/$(2)/link.ld -o $$@ $$(filter %.o,$$^)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * The model as the harness sees it: one int8 input tensor, one int8 output tensor, and what they mean. An emitted model (firmware/runtime/jf_model.h)
- * becomes one in jf_net_model.c; unit tests make their own. */
+ * becomes one in firmware/boards/common/jf_net_model.c; unit tests make their own. */
 #ifndef FIRMWARE_HARNESS_JF_NET_H
 #define FIRMWARE_HARNESS_JF_NET_H
 

@@ -9,9 +9,9 @@
 
 #include <string.h>
 
+#include "firmware/boards/common/jf_net_model.h"
 #include "firmware/boards/nucleo-h7a3zi-q/regs.h"
 #include "firmware/harness/jf_harness.h"
-#include "firmware/harness/jf_net_model.h"
 #include "firmware/harness/jf_note.h"
 #include "firmware/harness/jf_out.h"
 #include "firmware/harness/jf_port.h"

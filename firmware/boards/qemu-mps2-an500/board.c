@@ -3,8 +3,8 @@
  * received 0x04 (Ctrl-D) ends qemu through semihosting. Registers: Arm Cortex-M System Design Kit TRM (DDI 0479), qemu hw/arm/mps2.c. */
 #include <string.h>
 
+#include "firmware/boards/common/jf_net_model.h"
 #include "firmware/harness/jf_harness.h"
-#include "firmware/harness/jf_net_model.h"
 #include "firmware/harness/jf_note.h"
 #include "firmware/harness/jf_out.h"
 #include "firmware/harness/jf_port.h"

@@ -82,6 +82,7 @@ static const struct {
     {"db 807f%", "m-ready\r\n"},
     {"infer 1 0%", "e-[Input has 2 bytes, expected 4]\r\nm-ready\r\n"},
     {"db 0000%", "m-load-done\r\nm-ready\r\n"},
+    {"db 55%", "m-ready\r\n"}, /* surplus: the input stays as it was */
     {"infer 0%", "e-[Inference iterations must be >0]\r\nm-ready\r\n"},
     {"infer -3%", "e-[Inference iterations must be >0]\r\nm-ready\r\n"},
     {"infer 5 -1%", "e-[Inference warmup must be >=0]\r\nm-ready\r\n"},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The emitted model linked into this image, as the harness sees it. */
-#ifndef FIRMWARE_HARNESS_JF_NET_MODEL_H
-#define FIRMWARE_HARNESS_JF_NET_MODEL_H
+#ifndef FIRMWARE_BOARDS_COMMON_JF_NET_MODEL_H
+#define FIRMWARE_BOARDS_COMMON_JF_NET_MODEL_H
 
 struct jf_net;
 
