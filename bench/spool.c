@@ -169,8 +169,9 @@ void spool_close(struct spool *s) {
     }
 }
 
-static void remove_files(const char *dir) {
-    DIR *d = opendir(dir);
+void spool_remove_work(const struct spool *s) {
+    char work[SPOOL_PATH_MAX];
+    DIR *d = s->dir[0] && spool_path(s, "work", work) == 0 ? opendir(work) : NULL;
     if (!d) {
         return;
     }
@@ -181,14 +182,5 @@ static void remove_files(const char *dir) {
         }
     }
     (void)closedir(d);
-}
-
-void spool_remove(const struct spool *s) {
-    char work[SPOOL_PATH_MAX];
-    if (spool_path(s, "work", work) == 0) {
-        remove_files(work);
-        (void)rmdir(work);
-    }
-    remove_files(s->dir);
-    (void)rmdir(s->dir);
+    (void)rmdir(work);
 }

@@ -33,7 +33,7 @@ int spool_path(const struct spool *s, const char *name, char ret_path[SPOOL_PATH
 int spool_write_json(struct spool *s, const char *name, const json_t *obj, size_t *ret_size, char *ret_sha256,
                      struct err *reterr) JF_MUST_CHECK;
 void spool_close(struct spool *s);
-/* Removes dir and the plain files in it (one level and work/). */
-void spool_remove(const struct spool *s);
+/* Removes dir/work, the flash tool's directory. The rest belongs to the daemon. */
+void spool_remove_work(const struct spool *s);
 
 #endif

@@ -35,6 +35,7 @@ int serial_write(struct serial *s, const void *src, size_t n, int budget_ms, str
 int serial_drain(struct serial *s);
 int serial_poll_fd(struct serial *s);
 void serial_close(struct serial *s); /* NULL allowed */
+const char *serial_library_version(void); /* of libserialport, "0.1.1"; static */
 
 /* USB identity behind a tty name, from sysfs only (nothing is opened or written): JF_E_NOT_FOUND when the port is
  * not a USB device, e.g. a pty. */

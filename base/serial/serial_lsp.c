@@ -142,3 +142,5 @@ static void lsp_close(void *impl) {
 }
 
 const struct serial_ops serial_lsp_ops = {"libserialport", lsp_read, lsp_write, lsp_drain, lsp_poll_fd, lsp_close};
+
+const char *serial_library_version(void) { return sp_get_package_version_string(); }

@@ -27,6 +27,7 @@ struct usb_sys {
     void *ctx;
 };
 const struct usb_sys *usb_system(void); /* libusb; static */
+void usb_library_version(char ret_text[32]); /* "1.0.26" */
 
 struct usb_id {
     uint16_t vid, pid;

@@ -75,3 +75,8 @@ const struct usb_sys *usb_system(void) {
     static const struct usb_sys sys = {&ops, NULL};
     return &sys;
 }
+
+void usb_library_version(char ret_text[32]) {
+    const struct libusb_version *v = libusb_get_version();
+    (void)snprintf(ret_text, 32, "%u.%u.%u", v->major, v->minor, v->micro);
+}
