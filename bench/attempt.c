@@ -9,10 +9,10 @@
  * release is entered on every path and cannot be canceled. */
 #include "bench/attempt.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *const stage_names[] = {"prepare", "flash", "arm", "run", "analyse", "store", "release", "ended"};
@@ -100,20 +100,18 @@ int attempt_blame(struct attempt *a, const char *part, int code) {
 }
 
 int attempt_barrier(struct attempt *a, const char *name, struct err *reterr) {
-    struct worker *w = a->w;
-    if (!w->barrier || strcmp(w->barrier, name) != 0) {
+    const struct worker *w = a->w;
+    if (!w->barrier || !w->barrier_file || strcmp(w->barrier, name) != 0) {
         return 0;
     }
-    char token[2 * SPOOL_PATH_MAX], held[2 * SPOOL_PATH_MAX + 32];
-    const char *dir = w->barrier_dir ? w->barrier_dir : a->spool.dir;
-    (void)snprintf(token, sizeof token, "%.*s/barrier-%.32s", SPOOL_PATH_MAX, dir, name);
-    (void)snprintf(held, sizeof held, "%s.%ld", token, (long)getpid());
-    if (rename(token, held) != 0) {
-        return 0; /* no token: another run took it */
+    int fd = open(w->barrier_file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return 0; /* it was held here before */
     }
+    (void)close(fd);
     attempt_log(a, "worker", "barrier %s: holding", name);
     int64_t until = clock_mono_ns(w->clock) + 60 * CLOCK_NS_PER_S;
-    while (access(held, F_OK) == 0 && clock_mono_ns(w->clock) < until) {
+    while (access(w->barrier_file, F_OK) == 0 && clock_mono_ns(w->clock) < until) {
         int r = attempt_wait(a, until, reterr);
         if (r < 0) {
             return r;

@@ -50,7 +50,7 @@ struct worker {
     struct msg_link link;
     const char *spool_root;
     int lock_fd; /* inherited by children; -1: none */
-    const char *barrier, *barrier_dir; /* test barriers, see PROTOCOL.md; NULL: none */
+    const char *barrier, *barrier_file; /* test barriers, see PROTOCOL.md; NULL: none */
     bool drain, bye; /* asked for */
     uint64_t refused; /* messages about other attempts */
     void (*on_text)(void *user, const char *text); /* stand-alone mode: a line for a person; NULL: none */

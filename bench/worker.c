@@ -32,7 +32,7 @@ int worker_open(struct worker *ret_w, const char *bench_json, struct err *reterr
         goto fail_root;
     }
     w.barrier = getenv("JF_BENCH_BARRIER");
-    w.barrier_dir = getenv("JF_BENCH_BARRIER_DIR");
+    w.barrier_file = getenv("JF_BARRIER_FILE");
     *ret_w = w;
     return 0;
 fail_root:
