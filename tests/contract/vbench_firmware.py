@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The NUCLEO-H7A3ZI-Q images on the virtual board, flashed by the unmodified OpenOCD: boot, identity, reset cause, debug bits, inference against
+published output CRCs, and the device's own time against the bench's truth. TAP."""
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+import tty
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from fw_dialogue import GOLDEN, Dialogue, Tap, check_identity, check_inference, fields  # noqa: E402
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SERIAL = "VBOARD000000000000000009"
+CORE_HZ = 64000000
+DEBUG_CLEAR = "mww 0x5C001004 0"
+
+
+@contextlib.contextmanager
+def vbench(directory):
+    with open(os.path.join(directory, "vbench.log"), "wb") as log:
+        p = subprocess.Popen([f"{ROOT}/build/jf-vbench", "--dir", directory, "--serial", SERIAL, "--truth", os.path.join(directory, "truth.jsonl"),
+                              "--die-with-parent", "--scope"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        ports = os.path.join(directory, "ports.json")
+        until = time.monotonic() + 15
+        while not os.path.exists(ports):
+            if p.poll() is not None or time.monotonic() > until:
+                raise RuntimeError("jf-vbench did not start")
+            time.sleep(0.02)
+        with open(ports, encoding="utf-8") as f:
+            yield json.load(f)
+    finally:
+        p.terminate()
+        p.wait(10)
+
+
+def openocd(directory, port, commands):
+    """One run of the Debian openocd: no ports, a fixed file name in a private directory."""
+    script = ["gdb_port disabled", "telnet_port disabled", "tcl_port disabled", "adapter driver st-link", f"st-link backend tcp {port}",
+              "st-link vid_pid 0x0483 0x374b", f"adapter serial {SERIAL}", "transport select dapdirect_swd",
+              "source [find target/stm32h7x_dual_bank.cfg]", "reset_config srst_only", "adapter srst delay 0", *commands, "shutdown"]
+    argv = ["openocd"]
+    for c in script:
+        argv += ["-c", c]
+    return subprocess.run(argv, cwd=directory, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
+
+
+def open_uart(path):
+    fd = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    tty.setraw(fd)
+    a = termios.tcgetattr(fd)
+    a[4] = a[5] = termios.B115200
+    termios.tcsetattr(fd, termios.TCSANOW, a)
+    return fd
+
+
+def drain(fd, quiet_s=0.3):
+    """Old firmware runs for some milliseconds at each connect: what it said is not ours."""
+    d = Dialogue(fd, fd)
+    with contextlib.suppress(TimeoutError):
+        while True:
+            d.line(quiet_s)
+
+
+def check_model(t, directory, ports, model, seed):
+    shutil.copy(f"{ROOT}/build/firmware/nucleo-h7a3zi-q/{model}.elf", os.path.join(directory, "fw.elf"))
+    r = openocd(directory, ports["stlink"], ["init", "reset halt", "flash write_image erase fw.elf", "verify_image fw.elf", "reset halt"])
+    if not t.ok(r.returncode == 0 and b"verified" in r.stdout, f"{model}: openocd writes and verifies the image", r.stdout[-600:]):
+        return
+    fd = open_uart(os.path.join(directory, "uart"))
+    try:
+        drain(fd)
+        r = openocd(directory, ports["stlink"], ["init", DEBUG_CLEAR, "reset run", DEBUG_CLEAR, "mww 0xE000EDF0 0xA05F0000"])
+        t.ok(r.returncode == 0, f"{model}: openocd starts it", r.stdout[-600:])
+        d = Dialogue(fd, fd)
+        boot = d.until_ready(30)
+        t.ok(boot[-2:] == ["m-timestamp-mode-energy", "m-init-done"], f"{model}: boot lines", boot)
+        told = check_identity(t, d, model, CORE_HZ)
+        reset, debug = fields(told, "reset"), fields(told, "debug")
+        t.ok(reset is not None and reset[0] in ("pin", "software"), f"{model}: a reset by the probe is told as one", reset)
+        t.ok(debug == ["0", "0x00000000"], f"{model}: no debug residue", debug)
+        d.say("jf markers phases")
+        began = time.monotonic()
+        lines = check_inference(t, d, model, seed, 120)
+        took = time.monotonic() - began
+        window = fields(lines, "window")
+        t.ok(window is not None and 0 < int(window[2]) / int(window[3]) < took, f"{model}: device time lies inside the host's", (window, took))
+        print(f"# {model}: {int(window[2]) / int(window[3]) / 2:.4f} s an inference by the device's clock")
+    finally:
+        os.close(fd)
+
+
+def main():
+    t = Tap()
+    models = sys.argv[1:] or list(GOLDEN)
+    with tempfile.TemporaryDirectory(prefix="jf-fw-") as directory, vbench(directory) as ports:
+        for model in models:
+            check_model(t, directory, ports, model, 2)
+    t.end()
+
+
+main()
