@@ -265,8 +265,8 @@ static void port_init(struct board *b) {
 
 /* Called by startup.S once RAM may be written. Never returns. */
 void board_start(void) {
-    memcpy(jf_data_start, jf_data_load, (size_t)(jf_data_end - jf_data_start));
-    memset(jf_bss_start, 0, (size_t)(jf_bss_end - jf_bss_start));
+    memcpy(jf_data_start, jf_data_load, (uintptr_t)jf_data_end - (uintptr_t)jf_data_start);
+    memset(jf_bss_start, 0, (uintptr_t)jf_bss_end - (uintptr_t)jf_bss_start);
     struct board *b = &the_board;
     SCB_VTOR = (uint32_t)(uintptr_t)board_vectors;
     SCB_SHCSR |= SCB_SHCSR_FAULTS;

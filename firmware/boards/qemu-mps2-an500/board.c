@@ -111,8 +111,8 @@ void board_fault(void) {
 }
 
 void board_start(void) {
-    memcpy(jf_data_start, jf_data_load, (size_t)(jf_data_end - jf_data_start));
-    memset(jf_bss_start, 0, (size_t)(jf_bss_end - jf_bss_start));
+    memcpy(jf_data_start, jf_data_load, (uintptr_t)jf_data_end - (uintptr_t)jf_data_start);
+    memset(jf_bss_start, 0, (uintptr_t)jf_bss_end - (uintptr_t)jf_bss_start);
     struct board *b = &the_board;
     UART_BAUDDIV = 16;
     UART_CTRL = 3;
