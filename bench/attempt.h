@@ -51,11 +51,16 @@ struct worker {
     const char *spool_root;
     int lock_fd; /* inherited by children; -1: none */
     const char *barrier, *barrier_file; /* test barriers, see PROTOCOL.md; NULL: none */
+    int quiet_ms, beyond_ms, off_ms; /* idle stretch, capture beyond the windows, supply off; WORKER_* unless a test hurries */
     bool drain, bye; /* asked for */
     uint64_t refused; /* messages about other attempts */
     void (*on_text)(void *user, const char *text); /* stand-alone mode: a line for a person; NULL: none */
     void *user;
 };
+
+#define WORKER_QUIET_MS 1400 /* a declared idle stretch is 1 s at least, 100 ms and 10 tau away from traffic; and some reserve */
+#define WORKER_BEYOND_MS 4300 /* streaming: capture this long before the first and after the last window (loss check) */
+#define WORKER_OFF_MS 900 /* supply off: longer than any board's buffers hold (and the last third is watched) */
 
 struct attempt_input {
     char id[80];

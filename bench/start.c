@@ -5,20 +5,18 @@
 
 #include "bench/attempt.h"
 
-#define OFF_MS 900 /* supply off: longer than any board's buffers hold (and the last part is watched) */
-#define OFF_WATCH_MS 300
 #define COMMAND_MS 5000 /* the published runners' limit for a command */
 
 /* While the supply is off the board must be dead: a byte, a marker or a current says that something else feeds it. */
 static int watch_off(struct attempt *a, struct err *reterr) {
-    int r = attempt_pause(a, OFF_MS - OFF_WATCH_MS, reterr);
+    int r = attempt_pause(a, a->w->off_ms - a->w->off_ms / 3, reterr);
     if (r < 0) {
         return r;
     }
     struct capture_view v0, v1;
     dut_forget(&a->dut);
     capture_get_view(a->capture, &v0);
-    r = attempt_pause(a, OFF_WATCH_MS, reterr);
+    r = attempt_pause(a, a->w->off_ms / 3, reterr);
     if (r < 0) {
         return r;
     }

@@ -8,8 +8,6 @@
 
 #include "bench/attempt.h"
 
-#define QUIET_MS 1400 /* a declared idle stretch is 1 s at least, 100 ms and 10 tau away from traffic; and some reserve */
-#define BEYOND_MS 4300 /* streaming: capture this long before the first and after the last window (loss check) */
 #define UPLOAD_MS 5000
 #define MAX_N 50000000u
 
@@ -155,7 +153,7 @@ static int check_grid(struct attempt *a, double dt, struct err *reterr) {
 
 /* Block instruments: one acquisition holds idle, warm-up, window, idle. */
 static int setup_block(struct attempt *a, struct capture_request *q, struct err *reterr) {
-    double quiet = QUIET_MS * 1e-3;
+    double quiet = a->w->quiet_ms * 1e-3;
     double window = a->latency_s * a->n;
     double pre = quiet + a->latency_s * a->job.warmup * 1.05 + 0.15;
     double post = quiet + 300.0 * 10 / a->w->conf.uart_baud + 0.15; /* the reply's lines are printed after the window */
@@ -234,7 +232,7 @@ static int arm_block(struct attempt *a, const struct capture_request *setup, str
     double warm = a->latency_s * a->job.warmup;
     double wait_s = setup->setup.pre_s - warm;
     int quiet = (int)(wait_s * 1e3) + 50;
-    return wait_quiet(a, quiet > QUIET_MS ? quiet : QUIET_MS, reterr);
+    return wait_quiet(a, quiet > a->w->quiet_ms ? quiet : a->w->quiet_ms, reterr);
 }
 
 static int acquire_block(struct attempt *a, const struct capture_request *setup, struct err *reterr) {
@@ -249,7 +247,7 @@ static int one_window(struct attempt *a, const struct capture_request *setup, st
     int segment = block ? a->segment : -1;
     int input = a->n_inputs > 0 ? a->windows_done % a->n_inputs : -1;
     int r = upload(a, input, reterr);
-    r = r < 0 ? r : block ? arm_block(a, setup, reterr) : wait_quiet(a, QUIET_MS, reterr);
+    r = r < 0 ? r : block ? arm_block(a, setup, reterr) : wait_quiet(a, a->w->quiet_ms, reterr);
     if (r < 0) {
         return r;
     }
@@ -297,13 +295,13 @@ static void ask_reset_cause(struct attempt *a) {
 
 static int lead_in(struct attempt *a, struct err *reterr) {
     int64_t since_ms = (raw_now(a) - a->capture_start_raw_ns) / CLOCK_NS_PER_MS;
-    return since_ms < BEYOND_MS ? attempt_pause(a, (int)(BEYOND_MS - since_ms), reterr) : 0;
+    return since_ms < a->w->beyond_ms ? attempt_pause(a, (int)(a->w->beyond_ms - since_ms), reterr) : 0;
 }
 
 static int lead_out(struct attempt *a, struct err *reterr) {
     attempt_progress(a, 1.0, "capturing 4 s beyond the last window");
     int64_t from = a->dut.last_byte_ns;
-    int r = attempt_pause(a, BEYOND_MS, reterr);
+    int r = attempt_pause(a, a->w->beyond_ms, reterr);
     if (a->dut.last_byte_ns == from) {
         add_stretch(a, from, raw_now(a), -1);
     }

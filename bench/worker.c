@@ -9,7 +9,8 @@
 #include <unistd.h>
 
 int worker_open(struct worker *ret_w, const char *bench_json, struct err *reterr) {
-    struct worker w = {.clock = clock_system(), .proc = proc_system(), .lock_fd = -1};
+    struct worker w = {.clock = clock_system(), .proc = proc_system(), .lock_fd = -1, .quiet_ms = WORKER_QUIET_MS, .beyond_ms = WORKER_BEYOND_MS,
+                       .off_ms = WORKER_OFF_MS};
     msg_init(&w.link, -1, w.clock);
     json_error_t je;
     w.root = json_load_file(bench_json, JSON_REJECT_DUPLICATES, &je);
