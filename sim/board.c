@@ -12,7 +12,7 @@
 #define UART_AF 7
 
 /* RM0455 section 2.3: base, size. The first rows are RAM. */
-static const struct cpu_mem layout[] = {
+static const struct cm7_mem layout[] = {
     {.base = 0x00000000u, .size = 0x10000u, .kind = CPU_MEM_RAM}, /* ITCM */
     {.base = 0x20000000u, .size = 0x20000u, .kind = CPU_MEM_RAM}, /* DTCM */
     {.base = 0x24000000u, .size = 0x100000u, .kind = CPU_MEM_RAM}, /* AXI SRAM 1 to 3 */
@@ -29,7 +29,7 @@ static const struct cpu_mem layout[] = {
 __extension__ typedef unsigned __int128 wide;
 
 int64_t board_now_ps(const struct board *b) {
-    uint64_t n = cpu_cycles(b->cpu) - b->c0;
+    uint64_t n = cm7_cycles(b->cpu) - b->c0;
     return b->t0_ps + (int64_t)((wide)n * (uint64_t)ELEC_PS_PER_S / b->hz);
 }
 
@@ -46,7 +46,7 @@ void board_post(struct board *b) {
     if (now <= b->posted_ps) {
         return;
     }
-    uint64_t units = cpu_charge(b->cpu) - b->posted_charge;
+    uint64_t units = cm7_charge(b->cpu) - b->posted_charge;
     double dt_s = (double)(now - b->posted_ps) * 1e-12;
     b->posted_charge += units;
     b->posted_ps = now;
@@ -58,12 +58,12 @@ static struct board_power power_of(const struct board *b) {
                                 .in_reset = b->nrst_low,
                                 .smps = rcc_smps(&b->rcc),
                                 .pll = rcc_pll_on(&b->rcc),
-                                .state = cpu_state(b->cpu),
+                                .state = cm7_state(b->cpu),
                                 .core_hz = b->hz,
                                 .gates = rcc_gates_on(&b->rcc),
                                 .flash = flash_working(&b->flash),
                                 .uart_busy = usart_busy(&b->usart),
-                                .debug_enabled = cpu_debug_enabled(b->cpu),
+                                .debug_enabled = cm7_debug_enabled(b->cpu),
                                 .dbgmcu_cr = b->dbgmcu[1]};
 }
 
@@ -76,7 +76,7 @@ static void note_uart(struct board *b) {
 }
 
 static void note_sleep(struct board *b) {
-    enum cpu_state s = cpu_state(b->cpu);
+    enum cm7_state s = cm7_state(b->cpu);
     bool sleeps = s == CPU_SLEEP || s == CPU_DEEP;
     bool slept = b->noted == CPU_SLEEP || b->noted == CPU_DEEP;
     if (sleeps != slept) {
@@ -96,9 +96,9 @@ void board_changed(void *ctx) {
     if (hz != b->hz) {
         board_post(b);
         b->t0_ps = board_now_ps(b);
-        b->c0 = cpu_cycles(b->cpu);
+        b->c0 = cm7_cycles(b->cpu);
         b->hz = hz; /* B1 */
-        cpu_tick_every(b->cpu, (uint64_t)TICK_PS * (hz / 1000000u) / 1000000u + 1);
+        cm7_tick_every(b->cpu, (uint64_t)TICK_PS * (hz / 1000000u) / 1000000u + 1);
     }
     for (unsigned i = 0; i < BOARD_TIMERS; i++) {
         timer_clock(&b->tim[i], rcc_apb1l_on(&b->rcc, i) ? rcc_tim1_hz(&b->rcc) : 0);
@@ -114,7 +114,7 @@ void board_changed(void *ctx) {
         b->base_a = a;
         b->core_factor = factor;
     }
-    cpu_kick(b->cpu);
+    cm7_kick(b->cpu);
 }
 
 void board_markers_update(struct board *b) {
@@ -137,7 +137,7 @@ static int64_t host_now(void *ctx) { return board_now_ps(ctx); }
 static void host_irq(void *ctx, unsigned irq, bool level) {
     struct board *b = ctx;
     if (b->cpu) {
-        cpu_irq(b->cpu, irq, level);
+        cm7_irq(b->cpu, irq, level);
     }
 }
 
@@ -155,7 +155,7 @@ static void on_flash_store(void *ctx, uint32_t addr, unsigned size, uint64_t val
 
 static void on_flash_touched(void *ctx, uint32_t addr, uint32_t n) {
     struct board *b = ctx;
-    cpu_touched(b->cpu, addr, n);
+    cm7_touched(b->cpu, addr, n);
 }
 
 static double noise(struct board *b) {
@@ -239,10 +239,10 @@ static int64_t next_event(const struct board *b, int64_t until) {
 /* Nothing executes: time jumps to the next event. */
 static void idle(struct board *b, int64_t until) {
     uint64_t to = cycle_at(b, next_event(b, until));
-    if (cpu_state(b->cpu) == CPU_SLEEP && cpu_next_event(b->cpu) < to) {
-        to = cpu_next_event(b->cpu);
+    if (cm7_state(b->cpu) == CPU_SLEEP && cm7_next_event(b->cpu) < to) {
+        to = cm7_next_event(b->cpu);
     }
-    cpu_idle_until(b->cpu, to > cpu_cycles(b->cpu) ? to : cpu_cycles(b->cpu) + 1);
+    cm7_idle_until(b->cpu, to > cm7_cycles(b->cpu) ? to : cm7_cycles(b->cpu) + 1);
 }
 
 void board_run_until(struct board *b, int64_t t_ps) {
@@ -250,11 +250,11 @@ void board_run_until(struct board *b, int64_t t_ps) {
     while (board_now_ps(b) < t_ps) {
         board_supply_check(b);
         int64_t now = board_now_ps(b);
-        bool runs = cpu_wake_check(b->cpu);
+        bool runs = cm7_wake_check(b->cpu);
         int64_t chunk = now + (runs ? RUN_CHUNK_PS : IDLE_CHUNK_PS);
         int64_t until = chunk < t_ps ? chunk : t_ps;
         if (runs) {
-            cpu_run(b->cpu, cycle_at(b, next_event(b, until)));
+            cm7_run(b->cpu, cycle_at(b, next_event(b, until)));
         } else {
             idle(b, until);
         }
@@ -298,7 +298,7 @@ int board_new(const struct board_conf *conf, struct board **ret_board, struct er
         return err_set(reterr, JF_E_NOMEM, "board");
     }
     int rc = 0;
-    struct cpu_mem mem[LAYOUT];
+    struct cm7_mem mem[LAYOUT];
     size_t at = 0;
     b->conf = *conf;
     b->noise = conf->seed | 1u;
@@ -325,13 +325,13 @@ int board_new(const struct board_conf *conf, struct board **ret_board, struct er
     memset(b->flash_mem, 0xFF, FLASH_SIZE); /* as delivered */
     rom_fill(b->flash_mem + FLASH_SIZE);
     parts_init(b);
-    struct cpu_bus bus = {.ctx = b, .read = board_bus_read, .write = board_bus_write, .flash_store = on_flash_store,
+    struct cm7_bus bus = {.ctx = b, .read = board_bus_read, .write = board_bus_write, .flash_store = on_flash_store,
                           .reset_request = on_reset_request, .state_changed = board_changed, .tick = on_tick};
-    rc = cpu_new(mem, LAYOUT, &bus, &b->cpu, reterr);
+    rc = cm7_new(mem, LAYOUT, &bus, &b->cpu, reterr);
     if (rc < 0) {
         goto fail_board;
     }
-    cpu_tick_every(b->cpu, (uint64_t)TICK_PS * (b->hz / 1000000u) / 1000000u + 1);
+    cm7_tick_every(b->cpu, (uint64_t)TICK_PS * (b->hz / 1000000u) / 1000000u + 1);
     board_changed(b);
     *ret_board = b;
     return 0;
@@ -344,7 +344,7 @@ void board_free(struct board *b) {
     if (!b) {
         return;
     }
-    cpu_free(b->cpu);
+    cm7_free(b->cpu);
     free(b->memory);
     free(b);
 }
@@ -356,9 +356,9 @@ struct cpu *board_cpu(struct board *b) { return b->cpu; }
 void board_info_get(const struct board *b, struct board_info *ret_info) {
     static const char *const names[] = {[CPU_RUN] = "run", [CPU_SLEEP] = "sleep", [CPU_DEEP] = "stop", [CPU_HALTED] = "halted", [CPU_LOCKUP] = "lockup", [CPU_HELD] = "reset"};
     *ret_info = (struct board_info){.core_hz = b->hz,
-                                    .cycles = cpu_cycles(b->cpu),
-                                    .instructions = cpu_instructions(b->cpu),
-                                    .state = b->powered ? names[cpu_state(b->cpu)] : "off",
+                                    .cycles = cm7_cycles(b->cpu),
+                                    .instructions = cm7_instructions(b->cpu),
+                                    .state = b->powered ? names[cm7_state(b->cpu)] : "off",
                                     .base_a = b->base_a,
                                     .resets = b->resets};
 }

@@ -67,7 +67,7 @@ static void word_write(struct board *b, uint32_t addr, uint32_t value) {
         rcc_pwr_write(&b->rcc, addr & 0x3FCu, value);
     } else if (in(addr, 0x52002000u, 0x400)) {
         flash_write(&b->flash, addr & 0x3FCu, value);
-        cpu_set_fetch_wait(b->cpu, b->flash.acr & 0xFu);
+        cm7_set_fetch_wait(b->cpu, b->flash.acr & 0xFu);
     } else if (in(addr, 0x5C001000u, 0x400)) {
         board_dbgmcu_write(b, addr & 0x3FCu, value);
     }
@@ -126,13 +126,13 @@ void board_dbgmcu_write(struct board *b, uint32_t off, uint32_t value) {
 
 static bool one_read(struct board *b, uint32_t addr, unsigned size, uint8_t *buf) {
     uint32_t v = 0;
-    bool ok = (addr & ~0xFFFFFu) == 0xE0000000u ? cpu_ppb_read(b->cpu, addr, size, true, &v) : board_bus_read(b, addr, size, &v);
+    bool ok = (addr & ~0xFFFFFu) == 0xE0000000u ? cm7_ppb_read(b->cpu, addr, size, true, &v) : board_bus_read(b, addr, size, &v);
     memcpy(buf, &v, size);
     return ok;
 }
 
 bool board_mem_read(struct board *b, uint32_t addr, unsigned size, uint8_t *buf, uint32_t n) {
-    const uint8_t *p = cpu_host(b->cpu, addr, n, NULL);
+    const uint8_t *p = cm7_host(b->cpu, addr, n, NULL);
     if (p) {
         memcpy(buf, p, n);
         return true;
@@ -147,15 +147,15 @@ bool board_mem_read(struct board *b, uint32_t addr, unsigned size, uint8_t *buf,
 static bool one_write(struct board *b, uint32_t addr, unsigned size, const uint8_t *buf) {
     uint32_t v = 0;
     memcpy(&v, buf, size);
-    return (addr & ~0xFFFFFu) == 0xE0000000u ? cpu_ppb_write(b->cpu, addr, size, true, v) : board_bus_write(b, addr, size, v);
+    return (addr & ~0xFFFFFu) == 0xE0000000u ? cm7_ppb_write(b->cpu, addr, size, true, v) : board_bus_write(b, addr, size, v);
 }
 
 bool board_mem_write(struct board *b, uint32_t addr, unsigned size, const uint8_t *buf, uint32_t n) {
-    enum cpu_mem_kind kind;
-    uint8_t *p = cpu_host(b->cpu, addr, n, &kind);
+    enum cm7_mem_kind kind;
+    uint8_t *p = cm7_host(b->cpu, addr, n, &kind);
     if (p && kind == CPU_MEM_RAM) {
         memcpy(p, buf, n);
-        cpu_touched(b->cpu, addr, n);
+        cm7_touched(b->cpu, addr, n);
         return true;
     }
     bool ok = !p || kind == CPU_MEM_FLASH;

@@ -14,7 +14,7 @@
 /* What the base current depends on: everything but the executed instructions. */
 struct board_power {
     bool powered, in_reset, smps, pll;
-    enum cpu_state state;
+    enum cm7_state state;
     uint32_t core_hz;
     unsigned gates;
     enum flash_work flash;
@@ -44,7 +44,7 @@ struct board {
     bool reset_asked; /* by software, done outside the core */
     bool was_uart_busy;
     uint8_t markers;
-    enum cpu_state noted;
+    enum cm7_state noted;
     uint64_t resets, noise;
 
     int64_t t0_ps; /* time at cycle c0 */

@@ -9,8 +9,8 @@
 #define BOR_RISE_V 1.67
 
 static void release(struct board *b) {
-    if (b->powered && !b->nrst_low && !b->sagged && cpu_state(b->cpu) == CPU_HELD) {
-        cpu_start(b->cpu);
+    if (b->powered && !b->nrst_low && !b->sagged && cm7_state(b->cpu) == CPU_HELD) {
+        cm7_start(b->cpu);
     }
 }
 
@@ -20,7 +20,7 @@ void board_reset(struct board *b, enum rcc_cause cause) {
     b->reset_asked = false;
     b->resets++;
     elec_note(b->conf.elec, board_now_ps(b), ELEC_RESET, cause);
-    cpu_reset(b->cpu, power_on);
+    cm7_reset(b->cpu, power_on);
     rcc_reset(&b->rcc, cause);
     if (power_on) {
         memset(b->dbgmcu, 0, sizeof b->dbgmcu);
@@ -31,7 +31,7 @@ void board_reset(struct board *b, enum rcc_cause cause) {
         timer_reset(&b->tim[i]);
     }
     flash_reset(&b->flash);
-    cpu_set_fetch_wait(b->cpu, b->flash.acr & 0xFu);
+    cm7_set_fetch_wait(b->cpu, b->flash.acr & 0xFu);
     board_changed(b);
     board_markers_update(b);
     release(b);
@@ -67,7 +67,7 @@ static void power_off(struct board *b) {
     board_post(b);
     b->powered = false;
     b->sagged = false;
-    cpu_reset(b->cpu, true);
+    cm7_reset(b->cpu, true);
     gpio_reset(&b->gpio);
     usart_reset(&b->usart);
     flash_reset(&b->flash);

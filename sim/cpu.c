@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-int cpu_new(const struct cpu_mem *mem, size_t n_mem, const struct cpu_bus *bus, struct cpu **ret_cpu, struct err *reterr) {
+int cm7_new(const struct cm7_mem *mem, size_t n_mem, const struct cm7_bus *bus, struct cpu **ret_cpu, struct err *reterr) {
     assert(n_mem <= CPU_MEMS);
     struct cpu *c = calloc(1, sizeof *c);
     if (!c) {
@@ -24,24 +24,24 @@ int cpu_new(const struct cpu_mem *mem, size_t n_mem, const struct cpu_bus *bus, 
     c->gen = 1;
     c->tick_every = c->tick_at = UINT64_MAX;
     c->dirty_lo = UINT32_MAX;
-    rc = cpu_engine_open(c, false, &c->run, reterr);
+    rc = cm7_engine_open(c, false, &c->run, reterr);
     if (rc < 0) {
         goto fail_cpu;
     }
-    rc = cpu_engine_open(c, true, &c->step, reterr);
+    rc = cm7_engine_open(c, true, &c->step, reterr);
     if (rc < 0) {
         goto fail_cpu;
     }
     c->uc = c->run;
-    cpu_reset(c, true);
+    cm7_reset(c, true);
     *ret_cpu = c;
     return 0;
 fail_cpu:
-    cpu_free(c);
+    cm7_free(c);
     return rc;
 }
 
-void cpu_free(struct cpu *c) {
+void cm7_free(struct cpu *c) {
     if (!c) {
         return;
     }
@@ -57,13 +57,13 @@ void cpu_free(struct cpu *c) {
 
 /* --- registers ---------------------------------------------------------------------------------------------- */
 
-uint32_t cpu_get(struct cpu *c, int uc_reg) {
+uint32_t cm7_get(struct cpu *c, int uc_reg) {
     uint32_t v = 0;
     (void)uc_reg_read(c->uc, uc_reg, &v);
     return v;
 }
 
-void cpu_set(struct cpu *c, int uc_reg, uint32_t value) { (void)uc_reg_write(c->uc, uc_reg, &value); }
+void cm7_set(struct cpu *c, int uc_reg, uint32_t value) { (void)uc_reg_write(c->uc, uc_reg, &value); }
 
 /* In the order in which they have to be written: the mode first, PC last. */
 static const int copied[] = {
@@ -73,7 +73,7 @@ static const int copied[] = {
     UC_ARM_REG_R10,     UC_ARM_REG_R11,       UC_ARM_REG_R12, UC_ARM_REG_LR,
 };
 
-void cpu_use(struct cpu *c, uc_engine *uc) {
+void cm7_use(struct cpu *c, uc_engine *uc) {
     if (c->uc == uc) {
         return;
     }
@@ -110,43 +110,43 @@ static int uc_reg_of(unsigned sel) {
     return sel >= 64 && sel < 96 ? UC_ARM_REG_S0 + (int)(sel - 64) : UC_ARM_REG_INVALID;
 }
 
-uint32_t cpu_reg_read(struct cpu *c, unsigned sel) {
+uint32_t cm7_reg_read(struct cpu *c, unsigned sel) {
     if (sel == 20) {
-        return cpu_get(c, UC_ARM_REG_PRIMASK) | cpu_get(c, UC_ARM_REG_BASEPRI) << 8 | cpu_get(c, UC_ARM_REG_FAULTMASK) << 16 |
-               cpu_get(c, UC_ARM_REG_CONTROL) << 24;
+        return cm7_get(c, UC_ARM_REG_PRIMASK) | cm7_get(c, UC_ARM_REG_BASEPRI) << 8 | cm7_get(c, UC_ARM_REG_FAULTMASK) << 16 |
+               cm7_get(c, UC_ARM_REG_CONTROL) << 24;
     }
     int reg = uc_reg_of(sel);
-    return reg == UC_ARM_REG_INVALID ? 0 : cpu_get(c, reg);
+    return reg == UC_ARM_REG_INVALID ? 0 : cm7_get(c, reg);
 }
 
-void cpu_reg_write(struct cpu *c, unsigned sel, uint32_t value) {
+void cm7_reg_write(struct cpu *c, unsigned sel, uint32_t value) {
     if (sel == 20) {
-        cpu_set(c, UC_ARM_REG_PRIMASK, value & 1u);
-        cpu_set(c, UC_ARM_REG_BASEPRI, (value >> 8) & 0xF0u);
-        cpu_set(c, UC_ARM_REG_FAULTMASK, (value >> 16) & 1u);
-        cpu_set(c, UC_ARM_REG_CONTROL, value >> 24);
+        cm7_set(c, UC_ARM_REG_PRIMASK, value & 1u);
+        cm7_set(c, UC_ARM_REG_BASEPRI, (value >> 8) & 0xF0u);
+        cm7_set(c, UC_ARM_REG_FAULTMASK, (value >> 16) & 1u);
+        cm7_set(c, UC_ARM_REG_CONTROL, value >> 24);
         return;
     }
     if (sel == 16) { /* T of the xPSR survives in PC's bit 0 */
-        uint32_t pc = cpu_get(c, UC_ARM_REG_PC);
-        cpu_set(c, UC_ARM_REG_XPSR, value);
-        cpu_set(c, UC_ARM_REG_PC, pc | ((value >> 24) & 1u));
+        uint32_t pc = cm7_get(c, UC_ARM_REG_PC);
+        cm7_set(c, UC_ARM_REG_XPSR, value);
+        cm7_set(c, UC_ARM_REG_PC, pc | ((value >> 24) & 1u));
         return;
     }
     int reg = uc_reg_of(sel);
     if (reg == UC_ARM_REG_PC) {
-        value = (value & ~1u) | ((cpu_get(c, UC_ARM_REG_XPSR) >> 24) & 1u);
+        value = (value & ~1u) | ((cm7_get(c, UC_ARM_REG_XPSR) >> 24) & 1u);
     }
     if (reg != UC_ARM_REG_INVALID) {
-        cpu_set(c, reg, value);
+        cm7_set(c, reg, value);
     }
 }
 
 /* --- memory ------------------------------------------------------------------------------------------------- */
 
-uint8_t *cpu_host(const struct cpu *c, uint32_t addr, uint32_t n, enum cpu_mem_kind *ret_kind) {
+uint8_t *cm7_host(const struct cpu *c, uint32_t addr, uint32_t n, enum cm7_mem_kind *ret_kind) {
     for (size_t i = 0; i < c->n_mem; i++) {
-        const struct cpu_mem *m = &c->mem[i];
+        const struct cm7_mem *m = &c->mem[i];
         if (addr - m->base < m->size && n <= m->size - (addr - m->base)) {
             if (ret_kind) {
                 *ret_kind = m->kind;
@@ -157,22 +157,22 @@ uint8_t *cpu_host(const struct cpu *c, uint32_t addr, uint32_t n, enum cpu_mem_k
     return NULL;
 }
 
-bool cpu_load(struct cpu *c, uint32_t addr, unsigned size, uint32_t *ret_value) {
-    const uint8_t *p = cpu_host(c, addr, size, NULL);
+bool cm7_load(struct cpu *c, uint32_t addr, unsigned size, uint32_t *ret_value) {
+    const uint8_t *p = cm7_host(c, addr, size, NULL);
     if (p) {
         *ret_value = 0;
         memcpy(ret_value, p, size);
         return true;
     }
     if (addr >= 0xE0000000u && addr < 0xE0100000u) {
-        return cpu_ppb_read(c, addr, size, false, ret_value);
+        return cm7_ppb_read(c, addr, size, false, ret_value);
     }
     return addr >= 0x40000000u && addr < 0x60000000u && c->bus.read(c->bus.ctx, addr, size, ret_value);
 }
 
-bool cpu_store(struct cpu *c, uint32_t addr, unsigned size, uint32_t value) {
-    enum cpu_mem_kind kind;
-    uint8_t *p = cpu_host(c, addr, size, &kind);
+bool cm7_store(struct cpu *c, uint32_t addr, unsigned size, uint32_t value) {
+    enum cm7_mem_kind kind;
+    uint8_t *p = cm7_host(c, addr, size, &kind);
     if (!p || kind != CPU_MEM_RAM) {
         return false; /* only exception frames come this way */
     }
@@ -180,13 +180,13 @@ bool cpu_store(struct cpu *c, uint32_t addr, unsigned size, uint32_t value) {
     return true;
 }
 
-void cpu_touched(struct cpu *c, uint32_t addr, uint32_t n) {
+void cm7_touched(struct cpu *c, uint32_t addr, uint32_t n) {
     uint32_t end = addr + n;
     c->dirty_lo = addr < c->dirty_lo ? addr : c->dirty_lo;
     c->dirty_hi = end > c->dirty_hi ? end : c->dirty_hi;
 }
 
-static void drop_code(struct cpu *c, const struct cpu_mem *m) {
+static void drop_code(struct cpu *c, const struct cm7_mem *m) {
     uint32_t lo = c->dirty_lo > m->base ? c->dirty_lo : m->base;
     uint32_t hi = c->dirty_hi < m->base + m->size ? c->dirty_hi : m->base + m->size;
     if (lo < hi) {
@@ -196,11 +196,11 @@ static void drop_code(struct cpu *c, const struct cpu_mem *m) {
 }
 
 /* Undoes what the emulator stored into flash and tells the controller. Inside a hook too. */
-void cpu_settle(struct cpu *c) {
+void cm7_settle(struct cpu *c) {
     if (c->n_fix > 0) {
         size_t n = c->n_fix;
         for (size_t i = n; i-- > 0;) {
-            uint8_t *p = cpu_host(c, c->fix[i].addr, c->fix[i].size, NULL);
+            uint8_t *p = cm7_host(c, c->fix[i].addr, c->fix[i].size, NULL);
             if (p) {
                 memcpy(p, c->fix[i].old, c->fix[i].size);
             }
@@ -213,7 +213,7 @@ void cpu_settle(struct cpu *c) {
 }
 
 /* Before the engines run again, outside any hook. */
-void cpu_drop_stale(struct cpu *c) {
+void cm7_drop_stale(struct cpu *c) {
     if (c->dirty_lo < c->dirty_hi) {
         for (size_t i = 0; i < c->n_mem; i++) {
             drop_code(c, &c->mem[i]);
@@ -226,7 +226,7 @@ void cpu_drop_stale(struct cpu *c) {
 
 /* --- states ------------------------------------------------------------------------------------------------- */
 
-void cpu_set_state(struct cpu *c, enum cpu_state s) {
+void cm7_set_state(struct cpu *c, enum cm7_state s) {
     if (c->state != s) {
         c->bus.state_changed(c->bus.ctx); /* charge up to here belongs to the old state */
         c->state = s;
@@ -234,75 +234,75 @@ void cpu_set_state(struct cpu *c, enum cpu_state s) {
     }
 }
 
-void cpu_reset(struct cpu *c, bool power_on) {
-    cpu_set_state(c, CPU_HELD);
+void cm7_reset(struct cpu *c, bool power_on) {
+    cm7_set_state(c, CPU_HELD);
     c->n_fix = 0;
-    cpu_scs_reset(c, power_on);
-    cpu_use(c, c->run);
-    cpu_set(c, UC_ARM_REG_XPSR, 0x01000000u); /* thread mode */
-    cpu_set(c, UC_ARM_REG_CONTROL, 0);
-    cpu_set(c, UC_ARM_REG_PRIMASK, 0);
-    cpu_set(c, UC_ARM_REG_BASEPRI, 0);
-    cpu_set(c, UC_ARM_REG_FAULTMASK, 0);
-    cpu_set(c, UC_ARM_REG_FPSCR, 0);
-    cpu_set(c, UC_ARM_REG_LR, 0xFFFFFFFFu);
+    cm7_scs_reset(c, power_on);
+    cm7_use(c, c->run);
+    cm7_set(c, UC_ARM_REG_XPSR, 0x01000000u); /* thread mode */
+    cm7_set(c, UC_ARM_REG_CONTROL, 0);
+    cm7_set(c, UC_ARM_REG_PRIMASK, 0);
+    cm7_set(c, UC_ARM_REG_BASEPRI, 0);
+    cm7_set(c, UC_ARM_REG_FAULTMASK, 0);
+    cm7_set(c, UC_ARM_REG_FPSCR, 0);
+    cm7_set(c, UC_ARM_REG_LR, 0xFFFFFFFFu);
     c->gen++;
     c->reset_seen = true;
 }
 
-void cpu_start(struct cpu *c) {
+void cm7_start(struct cpu *c) {
     uint32_t sp = 0xFFFFFFFCu;
     uint32_t pc = 0xFFFFFFFEu;
-    (void)cpu_load(c, c->vtor, 4, &sp);
-    (void)cpu_load(c, c->vtor + 4, 4, &pc);
-    cpu_use(c, c->run);
-    cpu_set(c, UC_ARM_REG_MSP, sp & ~3u);
-    cpu_set(c, UC_ARM_REG_PC, pc);
-    cpu_set_state(c, CPU_RUN);
+    (void)cm7_load(c, c->vtor, 4, &sp);
+    (void)cm7_load(c, c->vtor + 4, 4, &pc);
+    cm7_use(c, c->run);
+    cm7_set(c, UC_ARM_REG_MSP, sp & ~3u);
+    cm7_set(c, UC_ARM_REG_PC, pc);
+    cm7_set_state(c, CPU_RUN);
     if (c->dhcsr & DHCSR_DEBUGEN && c->demcr & 1u) {
-        cpu_halt(c, DFSR_VCATCH);
+        cm7_halt(c, DFSR_VCATCH);
     } else if (c->dhcsr & DHCSR_DEBUGEN && c->dhcsr & DHCSR_HALT) {
-        cpu_halt(c, DFSR_HALTED);
+        cm7_halt(c, DFSR_HALTED);
     }
 }
 
-void cpu_lock_up(struct cpu *c) {
-    cpu_set(c, UC_ARM_REG_PC, 0xFFFFFFFFu);
-    cpu_set_state(c, CPU_LOCKUP);
+void cm7_lock_up(struct cpu *c) {
+    cm7_set(c, UC_ARM_REG_PC, 0xFFFFFFFFu);
+    cm7_set_state(c, CPU_LOCKUP);
 }
 
-enum cpu_state cpu_state(const struct cpu *c) { return c->state; }
-uint64_t cpu_cycles(const struct cpu *c) { return c->cycles; }
-uint64_t cpu_instructions(const struct cpu *c) { return c->instructions; }
-uint64_t cpu_charge(const struct cpu *c) { return c->charge; }
-void cpu_kick(struct cpu *c) { c->attention |= ATT_STOP; }
-bool cpu_debug_enabled(const struct cpu *c) { return c->dhcsr & DHCSR_DEBUGEN; }
-bool cpu_sleep_deep(const struct cpu *c) { return c->scr & SCR_SLEEPDEEP; }
+enum cm7_state cm7_state(const struct cpu *c) { return c->state; }
+uint64_t cm7_cycles(const struct cpu *c) { return c->cycles; }
+uint64_t cm7_instructions(const struct cpu *c) { return c->instructions; }
+uint64_t cm7_charge(const struct cpu *c) { return c->charge; }
+void cm7_kick(struct cpu *c) { c->attention |= ATT_STOP; }
+bool cm7_debug_enabled(const struct cpu *c) { return c->dhcsr & DHCSR_DEBUGEN; }
+bool cm7_sleep_deep(const struct cpu *c) { return c->scr & SCR_SLEEPDEEP; }
 
-void cpu_tick_every(struct cpu *c, uint64_t cycles) {
+void cm7_tick_every(struct cpu *c, uint64_t cycles) {
     c->tick_every = cycles;
     c->tick_at = c->cycles + cycles;
 }
 
-void cpu_set_fetch_wait(struct cpu *c, unsigned latency) {
+void cm7_set_fetch_wait(struct cpu *c, unsigned latency) {
     if (c->fetch_wait != latency) {
         c->fetch_wait = latency;
         c->gen++;
     }
 }
 
-void cpu_idle_until(struct cpu *c, uint64_t cycles) {
+void cm7_idle_until(struct cpu *c, uint64_t cycles) {
     if (cycles > c->cycles) {
         c->idle_cycles += cycles - c->cycles;
         c->cycles = cycles;
     }
-    cpu_systick_service(c);
+    cm7_systick_service(c);
 }
 
-bool cpu_wake_check(struct cpu *c) {
-    if ((c->state == CPU_SLEEP || c->state == CPU_DEEP) && (cpu_exc_would_wake(c) || c->event)) {
+bool cm7_wake_check(struct cpu *c) {
+    if ((c->state == CPU_SLEEP || c->state == CPU_DEEP) && (cm7_exc_would_wake(c) || c->event)) {
         c->event = false;
-        cpu_set_state(c, CPU_RUN);
+        cm7_set_state(c, CPU_RUN);
         return true;
     }
     return c->state == CPU_RUN;

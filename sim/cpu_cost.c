@@ -75,7 +75,7 @@ static enum insn_class wide(uint16_t a, uint16_t b, unsigned *ret_n, bool *ret_f
     return I_ALU;
 }
 
-void cpu_block_decode(const uint8_t *code, uint32_t size, struct cpu_block *ret_b) {
+void cm7_block_decode(const uint8_t *code, uint32_t size, struct cm7_block *ret_b) {
     uint32_t charge = 0;
     unsigned n = 0;
     bool fpu = false;

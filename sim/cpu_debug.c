@@ -6,13 +6,13 @@
 #define DHCSR_KEY 0xA05Fu
 #define DWT_CYCCNTENA 1u
 
-void cpu_halt(struct cpu *c, uint32_t dfsr) {
+void cm7_halt(struct cpu *c, uint32_t dfsr) {
     c->dfsr |= dfsr;
     c->dhcsr |= DHCSR_HALT;
-    cpu_set_state(c, CPU_HALTED);
+    cm7_set_state(c, CPU_HALTED);
 }
 
-bool cpu_break_at(const struct cpu *c, uint32_t addr) {
+bool cm7_break_at(const struct cpu *c, uint32_t addr) {
     if (!(c->fp_ctrl & 1u) || !(c->dhcsr & DHCSR_DEBUGEN)) {
         return false;
     }
@@ -24,7 +24,7 @@ bool cpu_break_at(const struct cpu *c, uint32_t addr) {
     return false;
 }
 
-bool cpu_wants_step_engine(const struct cpu *c) {
+bool cm7_wants_step_engine(const struct cpu *c) {
     if (!(c->fp_ctrl & 1u) || !(c->dhcsr & DHCSR_DEBUGEN)) {
         return false;
     }
@@ -36,7 +36,7 @@ bool cpu_wants_step_engine(const struct cpu *c) {
     return false;
 }
 
-uint32_t cpu_cyccnt(const struct cpu *c) { return (uint32_t)(c->cycles - c->idle_cycles - c->cyc_offset); }
+uint32_t cm7_cyccnt(const struct cpu *c) { return (uint32_t)(c->cycles - c->idle_cycles - c->cyc_offset); }
 
 /* --- DHCSR --------------------------------------------------------------------------------------------------- */
 
@@ -65,20 +65,20 @@ static void dhcsr_write(struct cpu *c, uint32_t v, bool debugger) {
     c->bus.state_changed(c->bus.ctx);
     c->dhcsr = now;
     c->bus.state_changed(c->bus.ctx);
-    cpu_exc_refresh(c);
+    cm7_exc_refresh(c);
     if (c->state == CPU_HELD) {
         return;
     }
     if (c->state == CPU_HALTED) {
         if (!(now & DHCSR_HALT)) {
-            cpu_set_state(c, CPU_RUN);
+            cm7_set_state(c, CPU_RUN);
             if (now & DHCSR_STEP) {
-                cpu_single_step(c); /* done before the write is acknowledged */
+                cm7_single_step(c); /* done before the write is acknowledged */
             }
         }
     } else if (now & DHCSR_HALT) {
-        cpu_halt(c, DFSR_HALTED);
-        cpu_kick(c);
+        cm7_halt(c, DFSR_HALTED);
+        cm7_kick(c);
     }
 }
 
@@ -87,9 +87,9 @@ static void dcrsr_write(struct cpu *c, uint32_t v) {
         return;
     }
     if (v & (1u << 16)) {
-        cpu_reg_write(c, v & 0x7Fu, c->dcrdr);
+        cm7_reg_write(c, v & 0x7Fu, c->dcrdr);
     } else {
-        c->dcrdr = cpu_reg_read(c, v & 0x7Fu);
+        c->dcrdr = cm7_reg_read(c, v & 0x7Fu);
     }
 }
 
@@ -101,7 +101,7 @@ static bool dwt_read(const struct cpu *c, uint32_t addr, uint32_t *ret_value) {
         *ret_value = 0x40000000u | c->dwt_ctrl;
         return true;
     case 0xE0001004u:
-        *ret_value = c->dwt_ctrl & DWT_CYCCNTENA ? cpu_cyccnt(c) : (uint32_t)c->cyc_offset;
+        *ret_value = c->dwt_ctrl & DWT_CYCCNTENA ? cm7_cyccnt(c) : (uint32_t)c->cyc_offset;
         return true;
     default:
         *ret_value = 0;
@@ -124,7 +124,7 @@ static void dwt_write(struct cpu *c, uint32_t addr, uint32_t v) {
     }
 }
 
-bool cpu_debug_read(struct cpu *c, uint32_t addr, uint32_t *ret_value) {
+bool cm7_debug_read(struct cpu *c, uint32_t addr, uint32_t *ret_value) {
     switch (addr) {
     case 0xE000ED30u:
         *ret_value = c->dfsr;
@@ -157,7 +157,7 @@ bool cpu_debug_read(struct cpu *c, uint32_t addr, uint32_t *ret_value) {
     return false;
 }
 
-bool cpu_debug_write(struct cpu *c, uint32_t addr, bool debugger, uint32_t value) {
+bool cm7_debug_write(struct cpu *c, uint32_t addr, bool debugger, uint32_t value) {
     switch (addr) {
     case 0xE000ED30u:
         c->dfsr &= ~value;
@@ -177,7 +177,7 @@ bool cpu_debug_write(struct cpu *c, uint32_t addr, bool debugger, uint32_t value
     case 0xE0002000u:
         if (value & 2u) {
             c->fp_ctrl = value & 1u;
-            cpu_kick(c);
+            cm7_kick(c);
         }
         return true;
     default:
@@ -189,7 +189,7 @@ bool cpu_debug_write(struct cpu *c, uint32_t addr, bool debugger, uint32_t value
     }
     if (addr >= 0xE0002008u && addr < 0xE0002008u + 4 * CPU_BREAKS) {
         c->fp_comp[(addr - 0xE0002008u) / 4] = value;
-        cpu_kick(c);
+        cm7_kick(c);
         return true;
     }
     return false;

@@ -22,7 +22,7 @@ static bool must_stop(struct cpu *c) {
         c->tick_at = c->cycles + c->tick_every;
         c->bus.tick(c->bus.ctx);
     }
-    if (c->attention & ATT_MASKED && !cpu_exc_masked(c)) {
+    if (c->attention & ATT_MASKED && !cm7_exc_masked(c)) {
         c->attention |= ATT_STOP;
     }
     c->soft_at = c->stop_at < c->tick_at ? c->stop_at : c->tick_at;
@@ -34,22 +34,22 @@ static void stop_now(struct cpu *c, uc_engine *uc) {
     (void)uc_emu_stop(uc);
 }
 
-static void count_block(struct cpu *c, const struct cpu_block *b) {
+static void count_block(struct cpu *c, const struct cm7_block *b) {
     c->cycles += b->cycles;
     c->instructions += b->instructions;
     c->charge += b->charge;
 }
 
-static const struct cpu_block *block_of(struct cpu *c, uint32_t addr, uint32_t size) {
-    struct cpu_block *b = &c->blocks[(addr >> 1) & (CPU_BLOCKS - 1)];
+static const struct cm7_block *block_of(struct cpu *c, uint32_t addr, uint32_t size) {
+    struct cm7_block *b = &c->blocks[(addr >> 1) & (CPU_BLOCKS - 1)];
     if (b->addr == addr && b->size == size && b->gen == c->gen) {
         return b;
     }
-    enum cpu_mem_kind kind = CPU_MEM_RAM;
-    const uint8_t *code = cpu_host(c, addr, size, &kind);
-    *b = (struct cpu_block){.addr = addr, .size = size, .gen = c->gen};
+    enum cm7_mem_kind kind = CPU_MEM_RAM;
+    const uint8_t *code = cm7_host(c, addr, size, &kind);
+    *b = (struct cm7_block){.addr = addr, .size = size, .gen = c->gen};
     if (code) {
-        cpu_block_decode(code, size, b);
+        cm7_block_decode(code, size, b);
     }
     if (kind == CPU_MEM_FLASH && !(c->ccr & CCR_IC)) {
         b->cycles = (uint16_t)(b->cycles + c->fetch_wait * ((size + 15) / 16)); /* one 128-bit read each */
@@ -63,7 +63,7 @@ static void hook_block(uc_engine *uc, uint64_t addr, uint32_t size, void *ctx) {
         stop_now(c, uc); /* I2 */
         return;
     }
-    const struct cpu_block *b = block_of(c, (uint32_t)addr, size);
+    const struct cm7_block *b = block_of(c, (uint32_t)addr, size);
     if (b->fpu && c->attention & ATT_FPU) {
         c->fault_cfsr = CFSR_NOCP;
         stop_now(c, uc);
@@ -84,15 +84,15 @@ static void hook_code(uc_engine *uc, uint64_t addr, uint32_t size, void *ctx) {
             return;
         }
         c->intno = 0;
-    } else if (cpu_break_at(c, (uint32_t)addr)) {
+    } else if (cm7_break_at(c, (uint32_t)addr)) {
         c->hit_break = true;
         stop_now(c, uc);
         return;
     }
-    struct cpu_block b = {.addr = (uint32_t)addr, .size = size};
-    const uint8_t *code = cpu_host(c, (uint32_t)addr, size, NULL);
+    struct cm7_block b = {.addr = (uint32_t)addr, .size = size};
+    const uint8_t *code = cm7_host(c, (uint32_t)addr, size, NULL);
     if (code) {
-        cpu_block_decode(code, size, &b);
+        cm7_block_decode(code, size, &b);
     }
     count_block(c, &b);
 }
@@ -113,14 +113,14 @@ static bool hook_unmapped(uc_engine *uc, uc_mem_type type, uint64_t addr, int si
 static bool hook_write_prot(uc_engine *uc, uc_mem_type type, uint64_t addr, int size, int64_t value, void *ctx) {
     (void)uc, (void)type;
     struct cpu *c = ctx;
-    enum cpu_mem_kind kind;
-    const uint8_t *p = cpu_host(c, (uint32_t)addr, (uint32_t)size, &kind);
+    enum cm7_mem_kind kind;
+    const uint8_t *p = cm7_host(c, (uint32_t)addr, (uint32_t)size, &kind);
     c->fault_addr = (uint32_t)addr;
     if (!p || kind != CPU_MEM_FLASH || c->n_fix == CPU_FIXES || size > 8) {
         return false;
     }
-    struct cpu_fix *f = &c->fix[c->n_fix++];
-    *f = (struct cpu_fix){.addr = (uint32_t)addr, .size = (unsigned)size, .value = (uint64_t)value};
+    struct cm7_fix *f = &c->fix[c->n_fix++];
+    *f = (struct cm7_fix){.addr = (uint32_t)addr, .size = (unsigned)size, .value = (uint64_t)value};
     memcpy(f->old, p, (size_t)size);
     c->attention |= ATT_STOP;
     return true;
@@ -135,10 +135,10 @@ static void bus_fault_later(struct cpu *c, uint32_t addr, uint32_t cfsr) {
 static uint64_t mmio_read(struct cpu *c, uint32_t addr, unsigned size) {
     uint32_t v = 0;
     bool ok = false;
-    cpu_settle(c); /* a flash register must see the stores before it */
+    cm7_settle(c); /* a flash register must see the stores before it */
     if (addr >= PPB_BASE) {
         c->cycles += PPB_WAIT;
-        ok = cpu_ppb_read(c, addr, size, false, &v);
+        ok = cm7_ppb_read(c, addr, size, false, &v);
     } else {
         c->cycles += PERIPH_WAIT;
         ok = c->bus.read(c->bus.ctx, addr, size, &v);
@@ -151,10 +151,10 @@ static uint64_t mmio_read(struct cpu *c, uint32_t addr, unsigned size) {
 
 static void mmio_write(struct cpu *c, uint32_t addr, unsigned size, uint32_t value) {
     bool ok = false;
-    cpu_settle(c);
+    cm7_settle(c);
     if (addr >= PPB_BASE) {
         c->cycles += PPB_WAIT;
-        ok = cpu_ppb_write(c, addr, size, false, value);
+        ok = cm7_ppb_write(c, addr, size, false, value);
     } else {
         c->cycles += PERIPH_WAIT;
         ok = c->bus.write(c->bus.ctx, addr, size, value);
@@ -205,7 +205,7 @@ static uc_err add_hooks(struct cpu *c, uc_engine *uc, bool stepper) {
     return e;
 }
 
-int cpu_engine_open(struct cpu *c, bool stepper, uc_engine **ret_uc, struct err *reterr) {
+int cm7_engine_open(struct cpu *c, bool stepper, uc_engine **ret_uc, struct err *reterr) {
     uc_engine *uc = NULL;
     uc_err e = uc_open(UC_ARCH_ARM, UC_MODE_THUMB, &uc);
     if (e) {
@@ -213,7 +213,7 @@ int cpu_engine_open(struct cpu *c, bool stepper, uc_engine **ret_uc, struct err 
     }
     e = uc_ctl_set_cpu_model(uc, UC_CPU_ARM_CORTEX_M7);
     for (size_t i = 0; i < c->n_mem && !e; i++) {
-        const struct cpu_mem *m = &c->mem[i];
+        const struct cm7_mem *m = &c->mem[i];
         uint32_t perms = m->kind == CPU_MEM_RAM ? UC_PROT_ALL : UC_PROT_READ | UC_PROT_EXEC;
         e = uc_mem_map_ptr(uc, m->base, m->size, perms, m->host);
     }
@@ -237,43 +237,43 @@ int cpu_engine_open(struct cpu *c, bool stepper, uc_engine **ret_uc, struct err 
 /* --- what a stop means ------------------------------------------------------------------------------------- */
 
 static void on_interrupt(struct cpu *c, uint32_t number) {
-    uint32_t pc = cpu_get(c, UC_ARM_REG_PC);
+    uint32_t pc = cm7_get(c, UC_ARM_REG_PC);
     switch (number) {
     case 2:
-        cpu_exc_sync(c, EXC_SVC);
+        cm7_exc_sync(c, EXC_SVC);
         break;
     case 7:
         if (c->dhcsr & DHCSR_DEBUGEN) {
-            cpu_halt(c, DFSR_BKPT);
+            cm7_halt(c, DFSR_BKPT);
         } else {
-            cpu_exc_fault(c, EXC_HARD, 0, HFSR_DEBUGEVT);
+            cm7_exc_fault(c, EXC_HARD, 0, HFSR_DEBUGEVT);
         }
         break;
     case 3: /* prefetch abort; in this model also the exception return */
     case 8:
-        if (pc >= 0xFFFFFFE0u && cpu_get(c, UC_ARM_REG_IPSR) != 0) {
-            cpu_exc_return(c, pc | 1u);
+        if (pc >= 0xFFFFFFE0u && cm7_get(c, UC_ARM_REG_IPSR) != 0) {
+            cm7_exc_return(c, pc | 1u);
         } else {
-            cpu_exc_fault(c, EXC_BUS, CFSR_IBUSERR, 0);
+            cm7_exc_fault(c, EXC_BUS, CFSR_IBUSERR, 0);
         }
         break;
     case 4:
-        cpu_exc_fault(c, EXC_BUS, CFSR_PRECISERR, 0);
+        cm7_exc_fault(c, EXC_BUS, CFSR_PRECISERR, 0);
         break;
     case 17:
-        cpu_exc_fault(c, EXC_USAGE, CFSR_NOCP, 0);
+        cm7_exc_fault(c, EXC_USAGE, CFSR_NOCP, 0);
         break;
     case 18:
-        cpu_exc_fault(c, EXC_USAGE, CFSR_INVSTATE, 0);
+        cm7_exc_fault(c, EXC_USAGE, CFSR_INVSTATE, 0);
         break;
     default:
-        cpu_exc_fault(c, EXC_USAGE, CFSR_UNDEFINSTR, 0);
+        cm7_exc_fault(c, EXC_USAGE, CFSR_UNDEFINSTR, 0);
         break;
     }
 }
 
 static uint16_t halfword(struct cpu *c, uint32_t addr) {
-    const uint8_t *p = cpu_host(c, addr, 2, NULL);
+    const uint8_t *p = cm7_host(c, addr, 2, NULL);
     return p ? (uint16_t)(p[0] | p[1] << 8) : 0;
 }
 
@@ -282,19 +282,19 @@ static void wait_for(struct cpu *c, bool wfe) {
         c->event = false;
         return;
     }
-    if (!cpu_exc_would_wake(c)) {
-        cpu_set_state(c, c->scr & SCR_SLEEPDEEP ? CPU_DEEP : CPU_SLEEP);
+    if (!cm7_exc_would_wake(c)) {
+        cm7_set_state(c, c->scr & SCR_SLEEPDEEP ? CPU_DEEP : CPU_SLEEP);
     }
 }
 
 static void on_invalid(struct cpu *c) {
-    uint32_t pc = cpu_get(c, UC_ARM_REG_PC);
+    uint32_t pc = cm7_get(c, UC_ARM_REG_PC);
     uint16_t narrow = halfword(c, pc - 2);
     bool wide = halfword(c, pc - 4) == 0xF3AF;
     if (narrow == 0xBF20 || (wide && narrow == 0x8002)) {
         wait_for(c, true);
     } else if (narrow != 0xBF10 && !(wide && narrow == 0x8001)) { /* YIELD is a NOP */
-        cpu_exc_fault(c, EXC_USAGE, CFSR_UNDEFINSTR, 0);
+        cm7_exc_fault(c, EXC_USAGE, CFSR_UNDEFINSTR, 0);
     }
 }
 
@@ -308,11 +308,11 @@ static void on_end(struct cpu *c, uc_err e) {
         break;
     case UC_ERR_FETCH_UNMAPPED:
     case UC_ERR_FETCH_PROT:
-        cpu_exc_fault(c, EXC_BUS, CFSR_IBUSERR, 0);
+        cm7_exc_fault(c, EXC_BUS, CFSR_IBUSERR, 0);
         break;
     default:
         c->bfar = c->fault_addr;
-        cpu_exc_fault(c, EXC_BUS, CFSR_PRECISERR | CFSR_BFARVALID, 0);
+        cm7_exc_fault(c, EXC_BUS, CFSR_PRECISERR | CFSR_BFARVALID, 0);
         break;
     }
 }
@@ -323,38 +323,38 @@ static void run_once(struct cpu *c) {
     c->hit_break = false;
     c->intno = UINT32_MAX;
     c->fault_cfsr = 0;
-    if (!(cpu_get(c, UC_ARM_REG_XPSR) & (1u << 24))) {
-        cpu_exc_fault(c, EXC_USAGE, CFSR_INVSTATE, 0);
+    if (!(cm7_get(c, UC_ARM_REG_XPSR) & (1u << 24))) {
+        cm7_exc_fault(c, EXC_USAGE, CFSR_INVSTATE, 0);
         return;
     }
-    uc_err e = uc_emu_start(c->uc, cpu_get(c, UC_ARM_REG_PC) | 1u, NEVER_PC, 0, 0);
-    cpu_settle(c);
+    uc_err e = uc_emu_start(c->uc, cm7_get(c, UC_ARM_REG_PC) | 1u, NEVER_PC, 0, 0);
+    cm7_settle(c);
     if (c->attention & ATT_FAULT) {
         c->attention &= ~(uint32_t)ATT_FAULT;
         c->bfar = c->fault_addr;
-        cpu_exc_fault(c, EXC_BUS, c->fault_cfsr, 0);
+        cm7_exc_fault(c, EXC_BUS, c->fault_cfsr, 0);
     } else if (c->hit_break) {
-        cpu_halt(c, DFSR_BKPT);
+        cm7_halt(c, DFSR_BKPT);
     } else if (c->intno >= 0x100 && c->intno != UINT32_MAX) {
         on_interrupt(c, c->intno - 0x100);
     } else if (c->fault_cfsr & CFSR_NOCP) {
-        cpu_exc_fault(c, EXC_USAGE, CFSR_NOCP, 0);
+        cm7_exc_fault(c, EXC_USAGE, CFSR_NOCP, 0);
     } else if (!c->stopped) {
         on_end(c, e);
     }
 }
 
-void cpu_run(struct cpu *c, uint64_t until_cycles) {
+void cm7_run(struct cpu *c, uint64_t until_cycles) {
     bool kicked = false;
     c->attention &= ~(uint32_t)ATT_STOP;
     while (c->state == CPU_RUN && !kicked) {
-        cpu_systick_service(c);
-        while (c->n_pending && c->state == CPU_RUN && cpu_exc_take(c)) {
+        cm7_systick_service(c);
+        while (c->n_pending && c->state == CPU_RUN && cm7_exc_take(c)) {
         }
         if (c->cycles >= until_cycles || c->state != CPU_RUN) {
             return;
         }
-        uint64_t event = cpu_next_event(c);
+        uint64_t event = cm7_next_event(c);
         c->stop_at = event < until_cycles ? event : until_cycles;
         c->soft_at = c->stop_at < c->tick_at ? c->stop_at : c->tick_at;
         if (c->n_pending) {
@@ -362,26 +362,26 @@ void cpu_run(struct cpu *c, uint64_t until_cycles) {
         } else {
             c->attention &= ~(uint32_t)ATT_MASKED;
         }
-        cpu_use(c, cpu_wants_step_engine(c) ? c->step : c->run);
-        cpu_drop_stale(c);
+        cm7_use(c, cm7_wants_step_engine(c) ? c->step : c->run);
+        cm7_drop_stale(c);
         run_once(c);
         kicked = (c->attention & ATT_STOP) != 0;
         c->attention &= ~(uint32_t)ATT_STOP;
     }
 }
 
-void cpu_single_step(struct cpu *c) {
+void cm7_single_step(struct cpu *c) {
     if (!(c->dhcsr & DHCSR_MASKINTS)) {
-        while (c->n_pending && cpu_exc_take(c)) {
+        while (c->n_pending && cm7_exc_take(c)) {
         }
     }
-    cpu_use(c, c->step);
-    cpu_drop_stale(c);
+    cm7_use(c, c->step);
+    cm7_drop_stale(c);
     c->stop_at = c->soft_at = UINT64_MAX;
     c->stepping = true;
     run_once(c);
     c->stepping = false;
     if (c->state == CPU_RUN || c->state == CPU_SLEEP || c->state == CPU_DEEP) {
-        cpu_halt(c, DFSR_HALTED);
+        cm7_halt(c, DFSR_HALTED);
     }
 }

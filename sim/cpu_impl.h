@@ -43,7 +43,7 @@ enum { ATT_STOP = 1, ATT_MASKED = 2, ATT_FAULT = 4, ATT_FPU = 8 };
 #define CCR_IC (1u << 17)
 
 /* One basic block, decoded once. */
-struct cpu_block {
+struct cm7_block {
     uint32_t addr, size, gen;
     uint16_t instructions, cycles;
     uint32_t charge;
@@ -51,14 +51,14 @@ struct cpu_block {
 };
 
 /* A store of the program into flash: undone and handed to the flash controller once the emulator has stopped. */
-struct cpu_fix {
+struct cm7_fix {
     uint32_t addr;
     unsigned size;
     uint64_t value;
     uint8_t old[8];
 };
 
-struct cpu_systick {
+struct cm7_systick {
     uint32_t ctrl, load;
     bool countflag, running; /* running: enabled with a reload value */
     uint64_t zero_at; /* cycle at which the counter next reaches 0 */
@@ -67,10 +67,10 @@ struct cpu_systick {
 struct cpu {
     uc_engine *run, *step, *uc; /* uc: the one that holds the registers */
     uc_hook hooks[8];
-    struct cpu_mem mem[CPU_MEMS];
+    struct cm7_mem mem[CPU_MEMS];
     size_t n_mem;
-    struct cpu_bus bus;
-    enum cpu_state state;
+    struct cm7_bus bus;
+    enum cm7_state state;
 
     uint64_t cycles, instructions, charge;
     uint64_t stop_at, soft_at; /* soft_at: the next stop or tick */
@@ -84,20 +84,20 @@ struct cpu {
     uint32_t fault_addr;
     uint32_t fault_cfsr;
 
-    struct cpu_block *blocks; /* CPU_BLOCKS entries */
+    struct cm7_block *blocks; /* CPU_BLOCKS entries */
     uint32_t gen;
     unsigned fetch_wait;
     uint32_t dirty_lo, dirty_hi; /* code possibly stale in the engines */
-    struct cpu_fix fix[CPU_FIXES];
+    struct cm7_fix fix[CPU_FIXES];
     size_t n_fix;
 
     /* NVIC and system exceptions */
     uint8_t prio[CPU_EXCS];
     bool pending[CPU_EXCS], active[CPU_EXCS], enabled[CPU_EXCS], level[CPU_EXCS];
-    unsigned n_pending; /* of enabled ones: recomputed by cpu_exc_refresh */
+    unsigned n_pending; /* of enabled ones: recomputed by cm7_exc_refresh */
     bool event; /* WFE's event register */
 
-    struct cpu_systick st;
+    struct cm7_systick st;
     uint32_t vtor, scr, ccr, shcsr, cfsr, hfsr, dfsr, mmfar, bfar, cpacr, prigroup, csselr, fpccr, fpdscr;
     uint32_t dhcsr, demcr, dcrdr, dwt_ctrl, fp_ctrl, fp_comp[CPU_BREAKS];
     bool reset_seen; /* S_RESET_ST */
@@ -108,42 +108,42 @@ struct cpu {
 };
 
 /* cpu.c */
-uint32_t cpu_get(struct cpu *c, int uc_reg);
-void cpu_set(struct cpu *c, int uc_reg, uint32_t value);
-bool cpu_load(struct cpu *c, uint32_t addr, unsigned size, uint32_t *ret_value); /* as the core's data side */
-bool cpu_store(struct cpu *c, uint32_t addr, unsigned size, uint32_t value);
-void cpu_set_state(struct cpu *c, enum cpu_state s);
-void cpu_use(struct cpu *c, uc_engine *uc);
-bool cpu_wants_step_engine(const struct cpu *c);
-void cpu_settle(struct cpu *c); /* stores into flash undone and handed over; inside a hook too */
-void cpu_drop_stale(struct cpu *c); /* forget translations of changed memory; outside hooks */
-void cpu_single_step(struct cpu *c);
+uint32_t cm7_get(struct cpu *c, int uc_reg);
+void cm7_set(struct cpu *c, int uc_reg, uint32_t value);
+bool cm7_load(struct cpu *c, uint32_t addr, unsigned size, uint32_t *ret_value); /* as the core's data side */
+bool cm7_store(struct cpu *c, uint32_t addr, unsigned size, uint32_t value);
+void cm7_set_state(struct cpu *c, enum cm7_state s);
+void cm7_use(struct cpu *c, uc_engine *uc);
+bool cm7_wants_step_engine(const struct cpu *c);
+void cm7_settle(struct cpu *c); /* stores into flash undone and handed over; inside a hook too */
+void cm7_drop_stale(struct cpu *c); /* forget translations of changed memory; outside hooks */
+void cm7_single_step(struct cpu *c);
 
 /* cpu_exec.c */
-int cpu_engine_open(struct cpu *c, bool stepper, uc_engine **ret_uc, struct err *reterr) JF_MUST_CHECK;
+int cm7_engine_open(struct cpu *c, bool stepper, uc_engine **ret_uc, struct err *reterr) JF_MUST_CHECK;
 
 /* cpu_cost.c */
-void cpu_block_decode(const uint8_t *code, uint32_t size, struct cpu_block *ret_b);
+void cm7_block_decode(const uint8_t *code, uint32_t size, struct cm7_block *ret_b);
 
 /* cpu_exc.c */
-void cpu_exc_pend(struct cpu *c, unsigned exc, bool on);
-void cpu_exc_refresh(struct cpu *c); /* recount, and attention if something can be taken */
-bool cpu_exc_take(struct cpu *c); /* enters the most urgent pending exception if its priority allows */
-bool cpu_exc_would_wake(const struct cpu *c);
-bool cpu_exc_masked(struct cpu *c); /* something is pending, but masked now */
-void cpu_exc_return(struct cpu *c, uint32_t magic);
-void cpu_exc_fault(struct cpu *c, unsigned exc, uint32_t cfsr, uint32_t hfsr); /* synchronous, with escalation */
-void cpu_exc_sync(struct cpu *c, unsigned exc); /* SVC */
+void cm7_exc_pend(struct cpu *c, unsigned exc, bool on);
+void cm7_exc_refresh(struct cpu *c); /* recount, and attention if something can be taken */
+bool cm7_exc_take(struct cpu *c); /* enters the most urgent pending exception if its priority allows */
+bool cm7_exc_would_wake(const struct cpu *c);
+bool cm7_exc_masked(struct cpu *c); /* something is pending, but masked now */
+void cm7_exc_return(struct cpu *c, uint32_t magic);
+void cm7_exc_fault(struct cpu *c, unsigned exc, uint32_t cfsr, uint32_t hfsr); /* synchronous, with escalation */
+void cm7_exc_sync(struct cpu *c, unsigned exc); /* SVC */
 
 /* cpu_scs.c */
-void cpu_scs_reset(struct cpu *c, bool power_on);
-void cpu_systick_service(struct cpu *c);
+void cm7_scs_reset(struct cpu *c, bool power_on);
+void cm7_systick_service(struct cpu *c);
 
 /* cpu_debug.c */
-bool cpu_debug_read(struct cpu *c, uint32_t addr, uint32_t *ret_value);
-bool cpu_debug_write(struct cpu *c, uint32_t addr, bool debugger, uint32_t value);
-void cpu_halt(struct cpu *c, uint32_t dfsr);
-bool cpu_break_at(const struct cpu *c, uint32_t addr);
-uint32_t cpu_cyccnt(const struct cpu *c);
+bool cm7_debug_read(struct cpu *c, uint32_t addr, uint32_t *ret_value);
+bool cm7_debug_write(struct cpu *c, uint32_t addr, bool debugger, uint32_t value);
+void cm7_halt(struct cpu *c, uint32_t dfsr);
+bool cm7_break_at(const struct cpu *c, uint32_t addr);
+uint32_t cm7_cyccnt(const struct cpu *c);
 
 #endif

@@ -9,7 +9,7 @@
 #define SYSTICK_TICKINT 2u
 #define SYSTICK_CORE 4u
 
-void cpu_scs_reset(struct cpu *c, bool power_on) {
+void cm7_scs_reset(struct cpu *c, bool power_on) {
     memset(c->prio, 0, sizeof c->prio);
     memset(c->pending, 0, sizeof c->pending);
     memset(c->active, 0, sizeof c->active);
@@ -19,7 +19,7 @@ void cpu_scs_reset(struct cpu *c, bool power_on) {
     c->n_pending = 0;
     c->event = false;
     c->attention = ATT_STOP | ATT_FPU;
-    c->st = (struct cpu_systick){0};
+    c->st = (struct cm7_systick){0};
     c->vtor = 0x08000000u; /* boot address in flash */
     c->scr = c->shcsr = c->cfsr = c->hfsr = c->mmfar = c->bfar = c->cpacr = c->prigroup = c->csselr = c->fpdscr = 0;
     c->ccr = 0x00040200u; /* STKALIGN, BP */
@@ -35,7 +35,7 @@ void cpu_scs_reset(struct cpu *c, bool power_on) {
 
 static uint64_t st_div(const struct cpu *c) { return c->st.ctrl & SYSTICK_CORE ? 1 : 8; }
 
-void cpu_systick_service(struct cpu *c) {
+void cm7_systick_service(struct cpu *c) {
     if (!c->st.running || c->cycles < c->st.zero_at) {
         return;
     }
@@ -43,18 +43,18 @@ void cpu_systick_service(struct cpu *c) {
     c->st.zero_at += (1 + (c->cycles - c->st.zero_at) / period) * period;
     c->st.countflag = true;
     if (c->st.ctrl & SYSTICK_TICKINT) {
-        cpu_exc_pend(c, EXC_SYSTICK, true);
+        cm7_exc_pend(c, EXC_SYSTICK, true);
     }
 }
 
-uint64_t cpu_next_event(const struct cpu *c) {
+uint64_t cm7_next_event(const struct cpu *c) {
     return c->st.running && c->st.ctrl & SYSTICK_TICKINT ? c->st.zero_at : UINT64_MAX;
 }
 
 static void st_restart(struct cpu *c, uint32_t value) {
     c->st.running = c->st.ctrl & SYSTICK_ENABLE && c->st.load > 0;
     c->st.zero_at = c->cycles + (value ? value : c->st.load + 1) * st_div(c);
-    cpu_kick(c);
+    cm7_kick(c);
 }
 
 static uint32_t st_value(const struct cpu *c) {
@@ -66,7 +66,7 @@ static uint32_t st_value(const struct cpu *c) {
 }
 
 static uint32_t st_read(struct cpu *c, uint32_t reg) {
-    cpu_systick_service(c);
+    cm7_systick_service(c);
     switch (reg) {
     case 0x10: {
         uint32_t v = c->st.ctrl | (uint32_t)c->st.countflag << 16;
@@ -83,7 +83,7 @@ static uint32_t st_read(struct cpu *c, uint32_t reg) {
 }
 
 static void st_write(struct cpu *c, uint32_t reg, uint32_t v) {
-    cpu_systick_service(c);
+    cm7_systick_service(c);
     if (reg == 0x10) {
         uint32_t value = st_value(c);
         bool was_on = c->st.running;
@@ -121,7 +121,7 @@ static void nvic_change(struct cpu *c, bool *of, unsigned first, uint32_t bits, 
             c->pending[i] |= c->level[i] && !c->active[i];
         }
     }
-    cpu_exc_refresh(c);
+    cm7_exc_refresh(c);
 }
 
 static uint32_t nvic_read(const struct cpu *c, uint32_t reg) {
@@ -163,7 +163,7 @@ static void nvic_write(struct cpu *c, uint32_t reg, uint32_t v) {
 /* --- SCB ---------------------------------------------------------------------------------------------------- */
 
 static uint32_t icsr_read(struct cpu *c) {
-    uint32_t v = cpu_get(c, UC_ARM_REG_IPSR) & 0x1FFu;
+    uint32_t v = cm7_get(c, UC_ARM_REG_IPSR) & 0x1FFu;
     unsigned best = 0;
     for (unsigned e = 2; e < CPU_EXCS; e++) {
         if (c->pending[e] && (e < 16 || c->enabled[e]) && (!best || c->prio[e] < c->prio[best])) {
@@ -177,13 +177,13 @@ static uint32_t icsr_read(struct cpu *c) {
 
 static void icsr_write(struct cpu *c, uint32_t v) {
     if (v & (1u << 31)) {
-        cpu_exc_pend(c, EXC_NMI, true);
+        cm7_exc_pend(c, EXC_NMI, true);
     }
     if (v & (3u << 27)) {
-        cpu_exc_pend(c, EXC_PENDSV, v >> 28 & 1u);
+        cm7_exc_pend(c, EXC_PENDSV, v >> 28 & 1u);
     }
     if (v & (3u << 25)) {
-        cpu_exc_pend(c, EXC_SYSTICK, v >> 26 & 1u);
+        cm7_exc_pend(c, EXC_SYSTICK, v >> 26 & 1u);
     }
 }
 
@@ -197,10 +197,10 @@ static void aircr_write(struct cpu *c, uint32_t v) {
         return;
     }
     c->prigroup = v >> 8 & 7u;
-    cpu_exc_refresh(c);
+    cm7_exc_refresh(c);
     if (v & 4u) {
         c->bus.reset_request(c->bus.ctx);
-        cpu_kick(c);
+        cm7_kick(c);
     }
 }
 
@@ -303,7 +303,7 @@ static void scb_write(struct cpu *c, uint32_t reg, uint32_t v) {
         break;
     case 0xF00:
         if ((v & 0x1FFu) < CPU_IRQS) {
-            cpu_exc_pend(c, 16 + (v & 0x1FFu), true);
+            cm7_exc_pend(c, 16 + (v & 0x1FFu), true);
         }
         break;
     default:
@@ -339,7 +339,7 @@ static uint8_t *priority(struct cpu *c, uint32_t addr) {
     return reg >= 0xD18 && reg < 0xD24 ? &c->prio[4 + reg - 0xD18] : NULL;
 }
 
-bool cpu_ppb_read(struct cpu *c, uint32_t addr, unsigned size, bool debugger, uint32_t *ret_value) {
+bool cm7_ppb_read(struct cpu *c, uint32_t addr, unsigned size, bool debugger, uint32_t *ret_value) {
     (void)debugger;
     uint32_t word = 0;
     if (priority(c, addr)) {
@@ -350,7 +350,7 @@ bool cpu_ppb_read(struct cpu *c, uint32_t addr, unsigned size, bool debugger, ui
         return true;
     }
     uint32_t at = addr & ~3u;
-    if (!cpu_debug_read(c, at, &word) && (at & ~0xFFFu) == 0xE000E000u) {
+    if (!cm7_debug_read(c, at, &word) && (at & ~0xFFFu) == 0xE000E000u) {
         word = scs_read(c, at & 0xFFFu);
     }
     word >>= 8 * (addr & 3u);
@@ -358,19 +358,19 @@ bool cpu_ppb_read(struct cpu *c, uint32_t addr, unsigned size, bool debugger, ui
     return true;
 }
 
-bool cpu_ppb_write(struct cpu *c, uint32_t addr, unsigned size, bool debugger, uint32_t value) {
+bool cm7_ppb_write(struct cpu *c, uint32_t addr, unsigned size, bool debugger, uint32_t value) {
     if (priority(c, addr)) {
         for (unsigned i = 0; i < size && priority(c, addr + i); i++) {
             *priority(c, addr + i) = (uint8_t)(value >> 8 * i & 0xF0u); /* 4 bits implemented */
         }
-        cpu_exc_refresh(c);
+        cm7_exc_refresh(c);
         return true;
     }
     if (size != 4) { /* DCRDR and the ITM ports take narrow writes */
         value <<= 8 * (addr & 3u);
     }
     uint32_t at = addr & ~3u;
-    if (!cpu_debug_write(c, at, debugger, value) && (at & ~0xFFFu) == 0xE000E000u) {
+    if (!cm7_debug_write(c, at, debugger, value) && (at & ~0xFFFu) == 0xE000E000u) {
         scs_write(c, at & 0xFFFu, value);
     }
     return true;

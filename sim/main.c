@@ -269,8 +269,8 @@ static void board_faults(struct vbench *v) {
         struct timespec t = {.tv_sec = (time_t)s, .tv_nsec = (long)((s - (double)(time_t)s) * 1e9)};
         (void)nanosleep(&t, NULL);
     }
-    if (board_powered(v->board) && cpu_state(board_cpu(v->board)) != CPU_LOCKUP && fault_fires(f, FAULT_LOCKUP)) {
-        cpu_lock_up(board_cpu(v->board));
+    if (board_powered(v->board) && cm7_state(board_cpu(v->board)) != CPU_LOCKUP && fault_fires(f, FAULT_LOCKUP)) {
+        cm7_lock_up(board_cpu(v->board));
     }
 }
 
