@@ -188,6 +188,8 @@ help:
 
 # module-specific rules live beside this file's generic ones; each is short and owned by its module
 -include firmware/firmware.mk
+-include db/db.mk
+-include daemon/daemon.mk
 -include tests/contract/contract.mk
 -include tests/fuzz/fuzz.mk
 -include tests/bench/bench.mk
