@@ -21,6 +21,11 @@ static const struct param_def param_defs[] = {
 };
 #define N_PARAM_DEFS (sizeof param_defs / sizeof param_defs[0])
 
+static const double default_count[FAULT_IDS] = {
+#define C(sym, count) [sym] = count,
+#include "sim/faults.def"
+};
+
 static const struct {
     const char *name, *who, *text;
 } fault_defs[FAULT_IDS] = {
@@ -52,6 +57,7 @@ static const struct param_def *param_nth(enum fault_id id, int k) {
 
 static void params_default(struct fault *x, enum fault_id id) {
     const struct param_def *d;
+    x->count = default_count[id];
     for (int k = 0; k < PARAMS_MAX && (d = param_nth(id, k)); k++) {
         x->value[k] = d->def;
     }
@@ -107,8 +113,11 @@ double fault_param(const struct faults *f, enum fault_id id, const char *name) {
     return 0.0;
 }
 
-/* Finds where the number called name of fault id is stored, with its bounds; NULL: no such parameter. */
-static double *param_slot(struct fault *x, enum fault_id id, const char *name, double *ret_min, double *ret_max) {
+/* Finds where the number called name of fault id is stored, with its bounds; NULL: no such parameter. *ret_scale: what
+ * the number is to be multiplied with (a duration given in milliseconds). */
+static double *param_slot(struct fault *x, enum fault_id id, const char *name, double *ret_min, double *ret_max, double *ret_scale) {
+    *ret_scale = strcmp(name, "ms") == 0 ? 1e-3 : 1.0;
+    name = strcmp(name, "ms") == 0 ? "s" : name;
     if (strcmp(name, "after") == 0 || strcmp(name, "count") == 0) {
         *ret_min = 0.0;
         *ret_max = 1e15;
@@ -145,14 +154,15 @@ int faults_set(struct faults *f, const char *name, bool on, const json_t *params
         snprintf(where, sizeof where, "params.%.80s", key);
         double min = 0.0;
         double max = 0.0;
-        double *slot = param_slot(&next, (enum fault_id)id, key, &min, &max);
+        double scale = 1.0;
+        double *slot = param_slot(&next, (enum fault_id)id, key, &min, &max, &scale);
         if (!slot) {
             return err_set_at(reterr, JF_E_INVAL, where, "fault %s has no such parameter", name);
         }
         if (!json_is_number(value)) {
             return err_set_at(reterr, JF_E_INVAL, where, "must be a number");
         }
-        double v = json_number_value(value);
+        double v = json_number_value(value) * scale;
         if (!(v >= min && v <= max)) {
             return err_set_at(reterr, JF_E_INVAL, where, "must be between %g and %g", min, max);
         }

@@ -44,7 +44,7 @@ static const struct option {
     {"--scheme", OPT_SCHEME, 0, 0, 0},
     {"--scope-port", OPT_PORT, 0, 0, 65535},
     {"--seed", OPT_SEED, 0, 0, 0},
-    {"--ppk2", OPT_PATH, offsetof(struct rig_conf, ppk2_path), 0, 0},
+    {"--ppk2-path", OPT_PATH, offsetof(struct rig_conf, ppk2_path), 0, 0},
     {"--truth", OPT_PATH, offsetof(struct rig_conf, truth_path), 0, 0},
     {"--control", OPT_PATH, offsetof(struct rig_conf, control_path), 0, 0},
     {"--supply-v", OPT_NUMBER, offsetof(struct rig_conf, supply_v), 0.5, 5.5},
@@ -53,9 +53,9 @@ static const struct option {
 };
 
 const char *rig_usage(void) {
-    return "  --analyzer scope|ppk2|none  the instrument (also set by --scope-port, --ppk2)\n"
+    return "  --scope | --ppk2            the instrument (also --analyzer scope|ppk2|none)\n"
            "  --scope-port N              oscilloscope on 127.0.0.1:N, 0: any free port\n"
-           "  --ppk2 PATH                 PPK2 on a pty, PATH becomes a symlink to it\n"
+           "  --ppk2-path PATH            PPK2 on a pty, PATH becomes a symlink to it\n"
            "  --truth FILE                write the exact energies as JSON lines\n"
            "  --scheme phases|mlperf      how the truth reads the marker lines (phases)\n"
            "  --control PATH              unix socket: faults, status, profile, truth, quit\n"
@@ -129,6 +129,10 @@ static int option_set(struct rig_conf *c, const struct option *o, const char *va
 int rig_conf_option(struct rig_conf *c, const char *name, const char *value, struct err *reterr) {
     if (strcmp(name, "--realistic") == 0) {
         c->realistic = true;
+        return 1;
+    }
+    if (strcmp(name, "--scope") == 0 || strcmp(name, "--ppk2") == 0) {
+        c->analyzer = name[2] == 's' ? RIG_SCOPE : RIG_PPK2;
         return 1;
     }
     for (size_t k = 0; k < sizeof options / sizeof options[0]; k++) {

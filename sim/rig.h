@@ -28,11 +28,11 @@
 enum rig_analyzer { RIG_NONE, RIG_SCOPE, RIG_PPK2 };
 
 struct rig_conf {
-    enum rig_analyzer analyzer; /* --analyzer scope|ppk2|none */
+    enum rig_analyzer analyzer; /* --scope, --ppk2 (flags), or --analyzer scope|ppk2|none */
     int scope_port; /* --scope-port N; 0: any free one, see --ports */
-    char ppk2_path[RIG_PATH_MAX]; /* --ppk2 PATH: symlink to the pty */
+    char ppk2_path[RIG_PATH_MAX]; /* --ppk2-path PATH: symlink to the pty; main.c fills in <dir>/ppk2 when empty */
     char truth_path[RIG_PATH_MAX]; /* --truth FILE */
-    char control_path[RIG_PATH_MAX]; /* --control PATH: unix socket */
+    char control_path[RIG_PATH_MAX]; /* --control PATH: unix socket; main.c fills in <dir>/control when empty */
     int scheme; /* --scheme phases|mlperf: enum truth_scheme */
     uint64_t seed; /* --seed N */
     bool realistic; /* --realistic: draw the instrument's errors */

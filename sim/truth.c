@@ -15,7 +15,7 @@
 #define GUARD_PS (ELEC_PS_PER_S / 10) /* of measurement.md section 3: idle is judged 100 ms away from traffic and edges */
 #define QUIET_MAX 64 /* listed per idle stretch */
 #define STAGES 8
-#define NET_MIN_PS (ELEC_PS_PER_S / 5) /* a quiet stretch this long after a window closes its net figure */
+#define NET_MIN_PS (ELEC_PS_PER_S / 5) /* a quiet stretch this long (guards taken off) speaks for its idle state */
 
 static const char *const stage_names[STAGES] = {"other", "init", "inference", "input", "post", "illegal_5", "output", "illegal_7"};
 
@@ -37,6 +37,7 @@ struct truth {
     struct elec_totals idle_begin;
     json_t *quiet; /* of this stretch */
     double quiet_s, quiet_j;
+    double quiet_w; /* of its last quiet stretch that is long enough to speak for it; < 0: none */
     double last_quiet_w; /* < 0: none since the last reset */
     int64_t asleep_ps, asleep_since; /* since -1: awake */
     /* quiet: no marker edge, no UART traffic, no reset or supply change */
@@ -116,12 +117,15 @@ static void quiet_end(struct truth *t, int64_t now) {
         double s = seconds(b.t_ps - a.t_ps);
         t->quiet_s += s;
         t->quiet_j += joule;
-        t->last_quiet_w = joule / s;
+        if (b.t_ps - a.t_ps >= NET_MIN_PS) {
+            t->last_quiet_w = joule / s;
+            t->quiet_w = joule / s;
+        }
         if (json_array_size(t->quiet) < QUIET_MAX) {
             json_array_append_new(t->quiet, quiet_json(&a, &b));
         }
         if (t->net_index >= 0 && b.t_ps - a.t_ps >= NET_MIN_PS) {
-            net_close(t, t->last_quiet_w);
+            net_close(t, joule / s);
         }
     }
     t->quiet_since = now;
@@ -134,18 +138,22 @@ static void idle_write(struct truth *t, bool provisional) {
         return;
     }
     json_t *o = span_json("idle", &t->idle_begin, &now);
-    set_real(o, "mean_power_w", elec_sum_diff(now.load_j, t->idle_begin.load_j) / seconds(now.t_ps - t->idle_begin.t_ps));
+    double whole_w = elec_sum_diff(now.load_j, t->idle_begin.load_j) / seconds(now.t_ps - t->idle_begin.t_ps);
+    set_real(o, "whole_mean_power_w", whole_w);
     int64_t asleep = t->asleep_ps + (t->asleep_since >= 0 ? now.t_ps - t->asleep_since : 0);
     set_real(o, "asleep_s", seconds(asleep));
     json_t *list = json_copy(t->quiet);
     double s = t->quiet_s;
     double joule = t->quiet_j;
+    double last_w = t->quiet_w >= 0.0 ? t->quiet_w : whole_w;
     struct elec_totals a, b;
     if (provisional && quiet_measure(t, now.t_ps, &a, &b)) { /* still going on */
         s += seconds(b.t_ps - a.t_ps);
         joule += elec_sum_diff(b.load_j, a.load_j);
+        last_w = b.t_ps - a.t_ps >= NET_MIN_PS ? elec_sum_diff(b.load_j, a.load_j) / seconds(b.t_ps - a.t_ps) : last_w;
         json_array_append_new(list, quiet_json(&a, &b));
     }
+    set_real(o, "mean_power_w", last_w);
     set_real(o, "quiet_s", s);
     set_real(o, "quiet_energy_j", joule);
     json_object_set_new(o, "quiet_mean_power_w", s > 0.0 ? json_real(joule / s) : json_null());
@@ -161,6 +169,7 @@ static void idle_start(struct truth *t) {
     json_array_clear(t->quiet);
     t->quiet_s = 0.0;
     t->quiet_j = 0.0;
+    t->quiet_w = -1.0;
     t->asleep_ps = 0;
     if (t->asleep_since >= 0) {
         t->asleep_since = t->idle_begin.t_ps;
