@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -69,7 +70,19 @@ def drain(fd, quiet_s=0.3):
             d.line(quiet_s)
 
 
-def check_model(t, directory, ports, model, seed):
+def last_window(directory):
+    """The bench's own truth about the last finished window."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+        s.settimeout(10)
+        s.connect(os.path.join(directory, "control"))
+        s.sendall(b'{"cmd": "truth"}\n')
+        s.recv(65536)
+    with open(os.path.join(directory, "truth.jsonl"), encoding="utf-8") as f:
+        rows = [json.loads(x) for x in f if x.endswith("\n")]
+    return [r for r in rows if r["type"] == "window"][-1]
+
+
+def check_model(t, directory, ports, model, seed, fresh):
     shutil.copy(f"{ROOT}/build/firmware/nucleo-h7a3zi-q/{model}.elf", os.path.join(directory, "fw.elf"))
     r = openocd(directory, ports["stlink"], ["init", "reset halt", "flash write_image erase fw.elf", "verify_image fw.elf", "reset halt"])
     if not t.ok(r.returncode == 0 and b"verified" in r.stdout, f"{model}: openocd writes and verifies the image", r.stdout[-600:]):
@@ -84,15 +97,34 @@ def check_model(t, directory, ports, model, seed):
         t.ok(boot[-2:] == ["m-timestamp-mode-energy", "m-init-done"], f"{model}: boot lines", boot)
         told = check_identity(t, d, model, CORE_HZ)
         reset, debug = fields(told, "reset"), fields(told, "debug")
-        t.ok(reset is not None and reset[0] in ("pin", "software"), f"{model}: a reset by the probe is told as one", reset)
+        # flags gather until firmware clears them: on a board fresh from power-up, with no firmware before, power is the most telling
+        t.ok(reset is not None and reset[0] in (("power",) if fresh else ("pin", "software")), f"{model}: reset cause", reset)
         t.ok(debug == ["0", "0x00000000"], f"{model}: no debug residue", debug)
         d.say("jf markers phases")
-        began = time.monotonic()
-        lines = check_inference(t, d, model, seed, 120)
-        took = time.monotonic() - began
-        window = fields(lines, "window")
-        t.ok(window is not None and 0 < int(window[2]) / int(window[3]) < took, f"{model}: device time lies inside the host's", (window, took))
-        print(f"# {model}: {int(window[2]) / int(window[3]) / 2:.4f} s an inference by the device's clock")
+        window = fields(check_inference(t, d, model, seed, 120), "window")
+        truth = last_window(directory)
+        device_s = int(window[2]) / int(window[3])
+        t.ok(truth["inferences"] == 2 and abs(device_s - truth["duration_s"]) < 5e-6 + 1e-5 * device_s,
+             f"{model}: the device's time of the window is the bench's", (device_s, truth["duration_s"]))
+        t.ok(set(truth["stages"]) >= {"input", "inference", "output", "post"}, f"{model}: four stages seen on the lines", truth["stages"])
+        print(f"# {model}: {device_s / 2:.4f} s an inference by the device's clock")
+    finally:
+        os.close(fd)
+
+
+def check_fault(t, directory, ports):
+    """The probe sends the program counter to where nothing is: the handler says so and resets."""
+    fd = open_uart(os.path.join(directory, "uart"))
+    try:
+        drain(fd)
+        r = openocd(directory, ports["stlink"], ["init", "halt", "reg pc 0x60000000", "resume"])
+        t.ok(r.returncode == 0, "fault: openocd moves the program counter", r.stdout[-600:])
+        d = Dialogue(fd, fd)
+        lines = d.until_ready(30)
+        fault = [x for x in lines if x.startswith("e-[jf-fault: ")]
+        t.ok(len(fault) == 1 and fault[0][13:].split(",")[1] == "0x60000000", "fault: one line names it and where", lines)
+        t.ok(lines[-2:] == ["m-timestamp-mode-energy", "m-init-done"], "fault: the board starts again", lines)
+        t.ok((fields(d.say("jf on"), "reset") or [""])[0] == "software", "fault: the reset cause is software")
     finally:
         os.close(fd)
 
@@ -102,7 +134,8 @@ def main():
     models = sys.argv[1:] or list(GOLDEN)
     with tempfile.TemporaryDirectory(prefix="jf-fw-") as directory, vbench(directory) as ports:
         for model in models:
-            check_model(t, directory, ports, model, 2)
+            check_model(t, directory, ports, model, 2, model == models[0])
+        check_fault(t, directory, ports)
     t.end()
 
 
