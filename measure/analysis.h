@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * The state of one analysis, shared by the steps of measure_run in their order: scan, loss, windows, integrate, idle, figures,
+ * verdict. Internal to measure/. */
+#ifndef MEASURE_ANALYSIS_H
+#define MEASURE_ANALYSIS_H
+
+#include "measure/kernel.h"
+#include "measure/loss.h"
+#include "measure/measure.h"
+#include "measure/rules.h"
+#include "measure/scan.h"
+
+/* Sums over one span [x0, x1) of samples, fractions of cells counted by their share. */
+struct integral {
+    double x0, x1;
+    struct measure_acc p, i, v; /* power, current, voltage (sample sums) */
+    double cells; /* covered */
+    double range_p[MEASURE_MAX_RANGES], range_cells[MEASURE_MAX_RANGES];
+    double peak_w;
+    float i_max;
+    int64_t over, clipped; /* flagged samples */
+    double near_change; /* samples within 3 of a range change */
+    int64_t change_end; /* behind the stretch counted last */
+    int last_range; /* -1: none yet */
+    int low_run; /* consecutive samples below v_min */
+    bool brownout;
+    double diff2, diffs; /* sum of squared sample differences, their count: for the quantization rule */
+};
+
+struct window_n { /* what the markers say about one window */
+    bool known; /* search span known */
+    double lo, hi; /* search span, samples */
+    int64_t n0, n1; /* first changed samples of the opening and the closing edge */
+    double x0, x1; /* edge times in samples */
+    struct measure_span span; /* by the window rule */
+    int64_t seg_from, seg_to; /* its segment */
+};
+
+struct stage_span {
+    double x0, x1;
+    uint8_t window, code;
+};
+
+struct stage_sum {
+    struct measure_acc p;
+    double cells;
+    int64_t runs; /* occurrences */
+};
+
+struct idle_stretch {
+    double x0, x1; /* usable part, samples */
+    int first, n; /* its blocks in analysis.idle */
+};
+
+struct analysis {
+    const struct measure_capture *cap;
+    const struct measure_config *cfg;
+    struct measure_result *r;
+    double dt, phi;
+    struct scan scan;
+    struct hostmap map;
+    struct track window_line, inference_line;
+    struct window_n windows[MEASURE_MAX_WINDOWS];
+    struct integral window_sums[MEASURE_MAX_WINDOWS], probes[2 * MEASURE_MAX_WINDOWS]; /* probe 2k, 2k+1: two cells about the edges of window k */
+    struct stage_span *stages;
+    size_t n_stages, cap_stages;
+    struct stage_sum stage_sums[MEASURE_MAX_WINDOWS][8];
+    struct idle_stretch stretches[MEASURE_MAX_STRETCHES];
+    int n_stretches;
+    struct integral *idle; /* blocks of all stretches, ascending */
+    int n_idle, cap_idle;
+    double idle_cells, idle_range_p[MEASURE_MAX_RANGES], idle_range_cells[MEASURE_MAX_RANGES];
+    double block_sd_w; /* pooled standard deviation of idle block means; NAN without idle */
+    double block_s;
+    double rc_per_farad[MEASURE_MAX_WINDOWS]; /* V*[R(t1)i(t1) - R(t0)i(t0)], J/F */
+    bool run_wide[MEASURE_N_CODES]; /* raised for the run, not (only) for windows */
+};
+
+/* Raises code for window k (-1: the run) with a sentence; the first sentence of a code stays. */
+void analysis_raise(struct analysis *a, enum measure_code code, int k, const char *fmt, ...) JF_PRINTF(4, 5);
+
+int analysis_windows(struct analysis *a, struct err *reterr) JF_MUST_CHECK; /* windows.c: fills windows, stages */
+int analysis_stage_spans(struct analysis *a, int k) JF_MUST_CHECK; /* stages.c */
+int analysis_idle_plan(struct analysis *a, struct err *reterr) JF_MUST_CHECK; /* idle.c: which samples are idle */
+int analysis_integrate(struct analysis *a, const struct measure_source *src, struct err *reterr) JF_MUST_CHECK; /* integrate.c: second pass */
+void analysis_idle_power(struct analysis *a); /* idle.c: r->idle */
+void analysis_window_figures(struct analysis *a); /* figures.c: r->windows, window reasons that need sums */
+void analysis_stage_figures(struct analysis *a); /* stages.c */
+void analysis_clock(struct analysis *a); /* clock.c */
+void analysis_run_checks(struct analysis *a); /* verdict.c: reasons about the run */
+int analysis_figures(struct analysis *a, struct err *reterr) JF_MUST_CHECK; /* figures.c: statistics and budgets */
+void analysis_verdict(struct analysis *a); /* verdict.c */
+void analysis_usable(struct analysis *a); /* verdict.c: decides which windows count */
+
+/* budget.c */
+struct budget {
+    struct measure_component *list;
+    int n;
+    bool unknown; /* some component has no known size */
+};
+void budget_add(struct budget *b, const char *name, const char *distribution, char type, double u, double dof);
+/* u_c, u95, k from the components: Monte Carlo of JCGM 101. JF_E_NOMEM. */
+int budget_evaluate(const struct measure_component *list, int n, uint32_t draws, uint64_t seed, double *ret_uc, double *ret_u95) JF_MUST_CHECK;
+/* Standard uncertainty of a limit as its kind says, and the distribution's name; false: unknown. */
+bool budget_spec(enum measure_spec kind, double limit, double *ret_u, const char **ret_distribution);
+
+#endif

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * jf-trace: looks into trace files and recomputes results from them. Reads one file, writes standard output, nothing else. */
+#include <getopt.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "measure/trace/result_json.h"
+#include "measure/trace/trace.h"
+
+static const char usage[] =
+    "usage: jf-trace COMMAND FILE [options]\n"
+    "\n"
+    "commands:\n"
+    "  info     what the file holds\n"
+    "  check    verify every checksum\n"
+    "  stats    energy, charge and means of a span            [--from S] [--to S]\n"
+    "  view     min/mean/max per pixel and marker edges        [--from S] [--to S] [--points N]\n"
+    "  events   the recorded events, one JSON object per line\n"
+    "  analyse  recompute the result                           [--rule edge|eembc|mlcommons] [--windows]\n"
+    "\n"
+    "options:\n"
+    "  --json       machine-readable output (view and events always are)\n"
+    "  --from S     begin of the span, seconds on the instrument's time line\n"
+    "  --to S       end of the span\n"
+    "  --points N   pixels of a view (1000)\n"
+    "  --rule R     window rule instead of the stored one\n"
+    "  --help       this text\n"
+    "  --version    version\n"
+    "\n"
+    "exit status: 0 good; 1 the file cannot be read, is damaged, or holds no result; 2 wrong usage\n";
+
+struct options {
+    bool json, windows;
+    double from, to;
+    int points;
+    const char *rule;
+};
+
+static int fail(const struct err *e) {
+    fprintf(stderr, "jf-trace: %s%s%s\n", e->text, e->where[0] ? " at " : "", e->where);
+    return 1;
+}
+
+static int print_json(json_t *j) {
+    if (!j) {
+        fprintf(stderr, "jf-trace: out of memory\n");
+        return 1;
+    }
+    json_dumpf(j, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(15));
+    putchar('\n');
+    json_decref(j);
+    return 0;
+}
+
+static int cmd_info(struct trace_reader *r, const struct options *o) {
+    struct trace_info in;
+    if (o->json)
+        return print_json(trace_info_json(r));
+    trace_reader_info(r, &in);
+    printf("%lld samples of %.9g s (%.6g s recorded), %lld missing in %d gaps\n", (long long)in.samples, in.period_s, (double)in.samples * in.period_s,
+           (long long)in.gap_samples, in.n_gaps);
+    printf("%d chunks, %d segments, %d events, %llu bytes, %s\n", in.n_chunks, in.n_segments, in.n_events, (unsigned long long)in.size,
+           in.complete ? "complete" : "not closed by its writer");
+    if (in.n_bad > 0)
+        printf("%d damaged records\n", in.n_bad);
+    return 0;
+}
+
+static int cmd_check(struct trace_reader *r, const struct options *o) {
+    struct err e = {0};
+    int bad = 0, rc = trace_reader_verify(r, &bad, &e);
+    struct trace_info in;
+    if (rc < 0)
+        return fail(&e);
+    trace_reader_info(r, &in);
+    if (o->json)
+        print_json(json_pack("{s:i, s:b, s:i}", "bad_records", bad, "complete", in.complete, "chunks", in.n_chunks));
+    else
+        printf("%d chunks, %d damaged records, %s\n", in.n_chunks, bad, in.complete ? "complete" : "not closed by its writer");
+    return bad > 0 ? 1 : 0;
+}
+
+static int cmd_stats(struct trace_reader *r, const struct options *o) {
+    struct err e = {0};
+    struct trace_stats s;
+    if (trace_stats(r, o->from, o->to, &s, &e) < 0)
+        return fail(&e);
+    if (o->json)
+        return print_json(trace_stats_json(&s));
+    printf("%.9g s to %.9g s: energy %.9g J, charge %.9g C, mean %.6g A (%.6g to %.6g A), mean %.6g W", s.from_s, s.to_s, s.energy_j, s.charge_c,
+           s.current_mean_a, s.current_min_a, s.current_max_a, s.power_mean_w);
+    printf(s.gap_s > 0 ? ", %.6g s missing\n" : "\n", s.gap_s);
+    return 0;
+}
+
+static int cmd_view(struct trace_reader *r, const struct options *o) {
+    struct err e = {0};
+    json_t *view;
+    if (trace_view(r, o->from, o->to, o->points, &view, &e) < 0)
+        return fail(&e);
+    return print_json(view);
+}
+
+static int print_event(void *user, const json_t *event) {
+    (void)user;
+    json_dumpf(event, stdout, JSON_COMPACT);
+    putchar('\n');
+    return 0;
+}
+
+static int cmd_events(struct trace_reader *r, const struct options *o) {
+    struct err e = {0};
+    (void)o;
+    return trace_reader_events(r, print_event, NULL, &e) < 0 ? fail(&e) : 0;
+}
+
+static void print_figure(const char *name, const struct measure_figure_stat *f, const char *unit) {
+    if (!f->has)
+        printf("%-8s none\n", name);
+    else if (f->u_known)
+        printf("%-8s %.6g %s +- %.3g (U95), scatter %.2g %%\n", name, f->median, unit, f->u95, 100 * f->cv);
+    else
+        printf("%-8s %.6g %s, uncertainty unknown, scatter %.2g %%\n", name, f->median, unit, 100 * f->cv);
+}
+
+static void print_result(const struct measure_result *r) {
+    printf("%s (rule %s, %d of %d windows usable)\n", measure_verdict_name(r->verdict), measure_rule_name(r->config.rule), r->n_usable, r->n_windows);
+    print_figure("energy", &r->energy, "J/inference");
+    print_figure("net", &r->net, "J/inference");
+    print_figure("latency", &r->latency, "s/inference");
+    for (int s = 0; r->has_stages && s < MEASURE_N_STAGES; s++)
+        printf("  %-10s %.6g J  %.6g s  %.1f %%\n", r->stages[s].name, r->stages[s].energy_j, r->stages[s].duration_s, 100 * r->stages[s].share);
+    for (int c = 0; c < MEASURE_N_CODES; c++)
+        if (r->reasons[c].raised)
+            printf("%s: %s\n", measure_code_word((enum measure_code)c), r->reasons[c].text);
+}
+
+static int analyse(const char *path, const struct measure_config *cfg, const struct options *o) {
+    struct err e = {0};
+    struct measure_capture *cap = malloc(sizeof *cap);
+    struct measure_result *res = malloc(sizeof *res);
+    int status = 1;
+    if (!cap || !res) {
+        fprintf(stderr, "jf-trace: out of memory\n");
+    } else if (trace_analyse(path, cfg, cap, res, &e) < 0) {
+        status = fail(&e);
+    } else if (o->json) {
+        json_t *out = json_pack("{s:o}", "result", measure_result_json(cap, res));
+        if (out && o->windows)
+            json_object_set_new(out, "windows", measure_windows_json(res));
+        status = print_json(out);
+    } else {
+        print_result(res);
+        status = 0;
+    }
+    free(cap);
+    free(res);
+    return status;
+}
+
+static int cmd_analyse(struct trace_reader *r, const char *path, const struct options *o) {
+    struct err e = {0};
+    struct measure_config cfg;
+    if (trace_reader_capture(r, NULL, &cfg, &e) < 0)
+        return fail(&e);
+    if (o->rule && measure_rule_parse(o->rule, &cfg.rule) < 0) {
+        fprintf(stderr, "jf-trace: unknown rule '%s'\n", o->rule);
+        return 2;
+    }
+    return analyse(path, &cfg, o);
+}
+
+static bool number(const char *text, double *ret) {
+    char *end;
+    *ret = strtod(text, &end);
+    return end != text && *end == 0 && isfinite(*ret);
+}
+
+/* 0: go on; 1: done with status *ret_status. */
+static int parse(int argc, char **argv, struct options *o, int *ret_status) {
+    static const struct option longs[] = {{"json", no_argument, NULL, 'j'},          {"from", required_argument, NULL, 'f'}, {"to", required_argument, NULL, 't'},
+                                          {"points", required_argument, NULL, 'p'},  {"rule", required_argument, NULL, 'r'}, {"windows", no_argument, NULL, 'w'},
+                                          {"help", no_argument, NULL, 'h'},          {"version", no_argument, NULL, 'V'},    {NULL, 0, NULL, 0}};
+    double points = 0;
+    bool good = true;
+    int c;
+    while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+        switch (c) {
+        case 'j':
+            o->json = true;
+            break;
+        case 'w':
+            o->windows = true;
+            break;
+        case 'f':
+            good = good && number(optarg, &o->from);
+            break;
+        case 't':
+            good = good && number(optarg, &o->to);
+            break;
+        case 'p':
+            good = good && number(optarg, &points) && points >= 1 && points <= TRACE_VIEW_MAX_POINTS;
+            o->points = good ? (int)points : 1;
+            break;
+        case 'r':
+            o->rule = optarg;
+            break;
+        case 'h':
+            fputs(usage, stdout);
+            *ret_status = 0;
+            return 1;
+        case 'V':
+            printf("jf-trace %s\n", JF_VERSION);
+            *ret_status = 0;
+            return 1;
+        default:
+            good = false;
+        }
+    }
+    if (!good || argc - optind != 2) {
+        fputs(usage, stderr);
+        *ret_status = 2;
+        return 1;
+    }
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    struct options o = {.from = NAN, .to = NAN, .points = 1000};
+    struct err e = {0};
+    int status = 0;
+    if (parse(argc, argv, &o, &status))
+        return status;
+    const char *cmd = argv[optind], *path = argv[optind + 1];
+    static const struct {
+        const char *name;
+        int (*run)(struct trace_reader *r, const struct options *o);
+    } commands[] = {{"info", cmd_info}, {"check", cmd_check}, {"stats", cmd_stats}, {"view", cmd_view}, {"events", cmd_events}, {"analyse", NULL}};
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        if (strcmp(cmd, commands[i].name) != 0)
+            continue;
+        struct trace_reader *r;
+        if (trace_reader_open(path, &r, &e) < 0)
+            return fail(&e);
+        status = commands[i].run ? commands[i].run(r, &o) : cmd_analyse(r, path, &o);
+        trace_reader_close(r);
+        return status;
+    }
+    fprintf(stderr, "jf-trace: unknown command '%s'\n%s", cmd, usage);
+    return 2;
+}
