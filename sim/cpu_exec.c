@@ -59,13 +59,13 @@ static const struct cm7_block *block_of(struct cpu *c, uint32_t addr, uint32_t s
 
 static void hook_block(uc_engine *uc, uint64_t addr, uint32_t size, void *ctx) {
     struct cpu *c = ctx;
-    if ((c->cycles >= c->soft_at || c->attention) && must_stop(c)) {
+    if ((c->cycles >= c->soft_at || c->attention & ATT_LOOK) && must_stop(c)) {
         stop_now(c, uc); /* I2 */
         return;
     }
     const struct cm7_block *b = block_of(c, (uint32_t)addr, size);
-    if (b->fpu && c->attention & ATT_FPU) {
-        c->fault_cfsr = CFSR_NOCP;
+    if (b->fpu && c->attention & ATT_FPU) { /* the FPU is off, but this very block may switch it on */
+        c->careful = true;
         stop_now(c, uc);
         return;
     }
@@ -74,7 +74,7 @@ static void hook_block(uc_engine *uc, uint64_t addr, uint32_t size, void *ctx) {
 
 static void hook_code(uc_engine *uc, uint64_t addr, uint32_t size, void *ctx) {
     struct cpu *c = ctx;
-    if (c->stepping == false && (c->cycles >= c->soft_at || c->attention) && must_stop(c)) {
+    if (!c->stepping && (c->cycles >= c->soft_at || c->attention & ATT_LOOK) && must_stop(c)) {
         stop_now(c, uc); /* I2 */
         return;
     }
@@ -93,6 +93,11 @@ static void hook_code(uc_engine *uc, uint64_t addr, uint32_t size, void *ctx) {
     const uint8_t *code = cm7_host(c, (uint32_t)addr, size, NULL);
     if (code) {
         cm7_block_decode(code, size, &b);
+    }
+    if (b.fpu && c->attention & ATT_FPU) {
+        c->fault_cfsr = CFSR_NOCP;
+        stop_now(c, uc);
+        return;
     }
     count_block(c, &b);
 }
@@ -362,7 +367,8 @@ void cm7_run(struct cpu *c, uint64_t until_cycles) {
         } else {
             c->attention &= ~(uint32_t)ATT_MASKED;
         }
-        cm7_use(c, cm7_wants_step_engine(c) ? c->step : c->run);
+        cm7_use(c, cm7_wants_step_engine(c) || c->careful ? c->step : c->run);
+        c->careful = false;
         cm7_drop_stale(c);
         run_once(c);
         kicked = (c->attention & ATT_STOP) != 0;

@@ -14,7 +14,7 @@
 #define CPU_BREAKS 8
 
 enum { EXC_RESET = 1, EXC_NMI, EXC_HARD, EXC_MEM, EXC_BUS, EXC_USAGE, EXC_SVC = 11, EXC_DEBUG, EXC_PENDSV = 14, EXC_SYSTICK };
-enum { ATT_STOP = 1, ATT_MASKED = 2, ATT_FAULT = 4, ATT_FPU = 8 };
+enum { ATT_STOP = 1, ATT_MASKED = 2, ATT_FAULT = 4, ATT_FPU = 8, ATT_LOOK = ATT_STOP | ATT_MASKED | ATT_FAULT };
 
 #define DHCSR_DEBUGEN 0x1u
 #define DHCSR_HALT 0x2u
@@ -79,6 +79,7 @@ struct cpu {
     uint32_t attention; /* ATT_* */
     bool stopped; /* a hook asked for the stop */
     bool hit_break;
+    bool careful; /* the next stay is on the step engine */
     bool stepping; /* one instruction on the step engine */
     uint32_t intno; /* from the interrupt hook, or ~0 */
     uint32_t fault_addr;
