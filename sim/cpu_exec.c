@@ -89,17 +89,13 @@ static void hook_code(uc_engine *uc, uint64_t addr, uint32_t size, void *ctx) {
         stop_now(c, uc);
         return;
     }
-    struct cm7_block b = {.addr = (uint32_t)addr, .size = size};
-    const uint8_t *code = cm7_host(c, (uint32_t)addr, size, NULL);
-    if (code) {
-        cm7_block_decode(code, size, &b);
-    }
-    if (b.fpu && c->attention & ATT_FPU) {
+    const struct cm7_block *b = block_of(c, (uint32_t)addr, size);
+    if (b->fpu && c->attention & ATT_FPU) {
         c->fault_cfsr = CFSR_NOCP;
         stop_now(c, uc);
         return;
     }
-    count_block(c, &b);
+    count_block(c, b);
 }
 
 static void hook_intr(uc_engine *uc, uint32_t number, void *ctx) {
