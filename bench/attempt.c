@@ -183,6 +183,13 @@ static int take_request(struct attempt *a, struct err *reterr) {
     return r < 0 ? r : take_inputs(a, reterr);
 }
 
+static void send_last(struct attempt *a, json_t *m) {
+    struct err e = {0};
+    if (msg_send(&a->w->link, m, MSG_WAIT_MS, &e) < 0) {
+        spool_log(&a->spool, "worker", e.text);
+    }
+}
+
 static void enter_stage(struct attempt *a, int stage) {
     a->stage = stage;
     a->stage_deadline_ns = clock_mono_ns(a->w->clock) + stage_limit(a, stage);
@@ -192,10 +199,7 @@ static void enter_stage(struct attempt *a, int stage) {
     if (m) {
         (void)json_object_set_new(m, "stage", json_string(sm_state_name(attempt_table(), stage)));
     }
-    struct err e = {0};
-    if (msg_send(&a->w->link, m, MSG_WAIT_MS, &e) < 0) {
-        spool_log(&a->spool, "worker", e.text);
-    }
+    send_last(a, m);
 }
 
 static int do_stage(struct attempt *a, struct err *reterr) {
@@ -221,34 +225,32 @@ static int do_stage(struct attempt *a, struct err *reterr) {
     }
 }
 
-static void send_fault(struct attempt *a) {
+void attempt_send_fault(struct attempt *a, const struct err *err, int stage) {
+    if (a->fault_sent || a->result_sent) {
+        return;
+    }
+    a->fault_sent = true;
     json_t *m = attempt_message(a, "fault");
     if (m) {
-        (void)json_object_set_new(m, "code", json_string(err_word(a->err.code)));
-        (void)json_object_set_new(m, "cause", json_string(err_cause_name(err_cause_of(a->err.code))));
-        json_t *text = json_string(a->err.text);
-        (void)json_object_set_new(m, "text", text ? text : json_string(err_sentence(a->err.code)));
-        (void)json_object_set_new(m, "stage", json_string(sm_state_name(attempt_table(), a->err_stage)));
+        (void)json_object_set_new(m, "code", json_string(err_word(err->code)));
+        (void)json_object_set_new(m, "cause", json_string(err_cause_name(err_cause_of(err->code))));
+        json_t *text = json_string(err->text);
+        (void)json_object_set_new(m, "text", text ? text : json_string(err_sentence(err->code)));
+        (void)json_object_set_new(m, "stage", json_string(sm_state_name(attempt_table(), stage)));
         if (a->part) {
             (void)json_object_set_new(m, "part", json_string(a->part));
         }
     }
-    struct err e = {0};
-    if (msg_send(&a->w->link, m, MSG_WAIT_MS, &e) < 0) {
-        spool_log(&a->spool, "worker", e.text);
-    }
+    send_last(a, m);
 }
 
-static void send_released(struct attempt *a, bool safe, const char *text) {
+void attempt_send_released(struct attempt *a, bool safe, const char *text) {
     json_t *m = attempt_message(a, "released");
     if (m) {
         (void)json_object_set_new(m, "safe", json_boolean(safe));
         (void)json_object_set_new(m, "text", json_string(text));
     }
-    struct err e = {0};
-    if (msg_send(&a->w->link, m, MSG_WAIT_MS, &e) < 0) {
-        spool_log(&a->spool, "worker", e.text);
-    }
+    send_last(a, m);
 }
 
 static void step(struct attempt *a, int event) {
@@ -293,8 +295,8 @@ static void attempt_free(struct attempt *a) {
 static void refuse(struct attempt *a, const struct err *e) {
     a->err = *e;
     a->err_stage = STAGE_PREPARE;
-    send_fault(a);
-    send_released(a, true, "nothing was touched");
+    attempt_send_fault(a, e, STAGE_PREPARE);
+    attempt_send_released(a, true, "nothing was touched");
 }
 
 int attempt_run(struct worker *w, json_t *request, json_t **ret_result, struct err *reterr) {
@@ -320,13 +322,13 @@ int attempt_run(struct worker *w, json_t *request, json_t **ret_result, struct e
     } else {
         drive(a);
         char text[256] = "";
-        if (a->err.code != 0 && !a->result_sent) {
-            send_fault(a);
+        if (a->err.code != 0) {
+            attempt_send_fault(a, &a->err, a->err_stage);
         }
         bool safe = stage_release(a, text, sizeof text);
         attempt_log(a, "worker", "released: %s", text);
         a->stage = STAGE_ENDED;
-        send_released(a, safe, text);
+        attempt_send_released(a, safe, text);
         r = a->result_stored ? 0 : a->err.code;
         e = a->err;
     }

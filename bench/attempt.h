@@ -115,7 +115,7 @@ struct attempt {
     int64_t live_ns, lag_since_ns, progress_ns;
     int64_t started_wall_ns, run_from_wall_ns, run_to_wall_ns;
     struct trace_summary trace;
-    bool has_trace, result_stored, result_sent;
+    bool has_trace, result_stored, result_sent, fault_sent;
     json_t *result; /* owned: what was stored */
 };
 
@@ -143,6 +143,9 @@ void attempt_log(struct attempt *a, const char *stream, const char *fmt, ...) JF
 void attempt_progress(struct attempt *a, double fraction, const char *fmt, ...) JF_PRINTF(3, 4); /* < 0: unknown */
 /* A message of this attempt with its type, attempt and epoch. NULL: no memory. */
 json_t *attempt_message(const struct attempt *a, const char *type);
+/* Tells the daemon that the attempt has failed (once). */
+void attempt_send_fault(struct attempt *a, const struct err *e, int stage);
+void attempt_send_released(struct attempt *a, bool safe, const char *text);
 /* Test barrier: holds here if asked to (PROTOCOL.md). */
 int attempt_barrier(struct attempt *a, const char *name, struct err *reterr) JF_MUST_CHECK;
 /* Sets the failing part once and passes code through. */

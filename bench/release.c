@@ -39,15 +39,7 @@ static bool make_safe(struct attempt *a, char *text, size_t size) {
 /* A hanging driver: say so, leave the process; the kernel gives back ports and locks. */
 _Noreturn static void leave(struct attempt *a, const char *what, bool safe) {
     attempt_log(a, "worker", "%s does not end; the worker leaves", what);
-    json_t *m = attempt_message(a, "released");
-    if (m) {
-        (void)json_object_set_new(m, "safe", json_boolean(safe));
-        (void)json_object_set_new(m, "text", json_string(what));
-    }
-    struct err e = {0};
-    if (msg_send(&a->w->link, m, 1000, &e) < 0) {
-        spool_log(&a->spool, "worker", e.text);
-    }
+    attempt_send_released(a, safe, what);
     _exit(70);
 }
 
@@ -71,7 +63,7 @@ bool stage_release(struct attempt *a, char *ret_text, size_t size) {
     if (a->capture && a->streaming_started) { /* on a failure the stream still flows */
         struct capture_request q = {.op = CAPTURE_STOP};
         a->streaming_started = false;
-        if (attempt_capture(a, &q, 5000, &rep, &e) < 0) {
+        if (attempt_capture(a, &q, 2000, &rep, &e) < 0) {
             spool_log(&a->spool, "worker", e.text);
         }
     }

@@ -228,17 +228,9 @@ _Noreturn static void abandon(struct attempt *a, const struct err *why) {
         a->w->runner->cancel(a->flash);
         safe = attempt_flash(a, FLASH_RESET_HALT, 10000, NULL, &e) == 0;
     }
-    json_t *m = attempt_message(a, "fault");
-    if (m) {
-        (void)json_object_set_new(m, "code", json_string(err_word(why->code)));
-        (void)json_object_set_new(m, "cause", json_string(err_cause_name(err_cause_of(why->code))));
-        (void)json_object_set_new(m, "text", json_string(why->text));
-        (void)json_object_set_new(m, "stage", json_string(sm_state_name(attempt_table(), a->stage)));
-        (void)json_object_set_new(m, "part", json_string("analyzer"));
-    }
-    if (msg_send(&a->w->link, m, 1000, &e) < 0) {
-        spool_log(&a->spool, "worker", e.text);
-    }
+    a->part = a->part ? a->part : "analyzer";
+    attempt_send_fault(a, why, a->stage);
+    attempt_send_released(a, safe, "the analyzer's driver does not return; the worker leaves");
     spool_log(&a->spool, "worker", safe ? "leaving; the board is safe" : "leaving; the board's state is not confirmed");
     _exit(EXIT_STUCK);
 }
