@@ -10,6 +10,8 @@
 #include <stdlib.h>
 
 #define AUTO_PS (ELEC_PS_PER_S / 10)
+#define PRE_MAX_S 12.0 /* what elec's history holds; the record's header tells the granted pre-trigger time */
+#define PACE_PS (ELEC_PS_PER_S / 2) /* the lag of virtual time that is caught up */
 #define CELLS_PER_STEP 200000u /* bounds one step's work; the history holds the rest */
 
 int hmo_acq_init(struct hmo_acq *ret_a, const struct elec *e, const struct profile *p, uint64_t seed, struct err *reterr) {
@@ -48,11 +50,13 @@ void hmo_acq_arm(struct hmo_acq *a, const struct hmo_setup *s) {
     a->rate_hz = hmo_acq_rate(s->scale_s);
     a->cell_ps = (double)ELEC_PS_PER_S / a->rate_hz * (1.0 + a->profile.rate_error);
     a->count = (size_t)llrint(span * a->rate_hz);
-    double pre = fmin(fmax(0.5 * span - s->position_s, 0.0), span);
+    double pre = fmin(fmin(fmax(0.5 * span - s->position_s, 0.0), span), PRE_MAX_S);
     a->pre = (size_t)llrint(pre * a->rate_hz);
     a->filled = 0;
     a->armed_at = now;
-    a->looked_until = now + (int64_t)((double)a->pre * a->cell_ps); /* the pre-trigger part must fill first */
+    /* The pre-trigger part must fill first. Whoever waits for that waits in real time, which virtual time may trail. */
+    int64_t fill = (int64_t)((double)a->pre * a->cell_ps) - PACE_PS;
+    a->looked_until = now + (fill > 0 ? fill : 0);
     a->trigger_at = -1;
     a->last_level = -1;
     a->state = HMO_ARMED;
@@ -164,6 +168,11 @@ void hmo_acq_step(struct hmo_acq *a, int64_t now_ps) {
         }
         int64_t late = (int64_t)(a->profile.clock_offset_s * (double)ELEC_PS_PER_S);
         a->first = (int64_t)floor((double)(a->trigger_at + late) / a->cell_ps) - (int64_t)a->pre;
+        int64_t kept = (int64_t)ceil((double)elec_history_from_ps(a->elec) / a->cell_ps);
+        if (a->first < kept) { /* just after power-on: the record begins where there is something to be seen */
+            a->pre -= a->first < kept - (int64_t)a->pre ? a->pre : (size_t)(kept - a->first);
+            a->first = kept;
+        }
         a->state = HMO_FILLING;
     }
     if (a->state == HMO_FILLING) {
