@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * The C writer (compiler/emit.h). What it writes contains numbers of the model and calls of firmware/runtime, nothing else. */
+#include "compiler/emit.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char head[] = "/* SPDX-License-Identifier: MIT\n * Made by jf-model %s from %s (sha256 %s), numerics %s. Do not edit. */\n";
+
+static void put_i32(FILE *f, int node, const char *what, const int32_t *v, int32_t n) {
+    (void)fprintf(f, "static const int32_t n%d_%s[%" PRId32 "] = {", node, what, n);
+    for (int32_t i = 0; i < n; i++) {
+        (void)fprintf(f, "%s%" PRId32 ",", i % 12 ? "" : "\n    ", v[i]);
+    }
+    (void)fprintf(f, "\n};\n");
+}
+
+static void put_i8(FILE *f, int node, const char *what, const int8_t *v, int32_t n) {
+    (void)fprintf(f, "static const int8_t n%d_%s[%" PRId32 "] = {", node, what, n);
+    for (int32_t i = 0; i < n; i++) {
+        (void)fprintf(f, "%s%d,", i % 32 ? "" : "\n    ", v[i]);
+    }
+    (void)fprintf(f, "\n};\n");
+}
+
+static void put_float(FILE *f, int node, const char *what, const float *v, int32_t n) {
+    (void)fprintf(f, "static const float n%d_%s[%" PRId32 "] = {", node, what, n);
+    for (int32_t i = 0; i < n; i++) {
+        (void)fprintf(f, "%s%af,", i % 8 ? "" : "\n    ", (double)v[i]);
+    }
+    (void)fprintf(f, "\n};\n");
+}
+
+static void put_requant(FILE *f, int node, const struct jfk_requant *q) {
+    (void)fprintf(f, ".rq = {n%d_mult, n%d_shift, ", node, node);
+    (void)fprintf(f, q->scale ? "n%d_scale" : "0", node);
+    (void)fprintf(f, ", %" PRId32 ", %" PRId32 ", %" PRId32 "}", q->out_zp, q->act_min, q->act_max);
+}
+
+static void put_tables(FILE *f, int i, const struct lowered_node *l, const int8_t *weights, int32_t n_weights, int32_t n_bias) {
+    if (weights) {
+        put_i8(f, i, "weights", weights, n_weights);
+    }
+    if (l->bias) {
+        put_i32(f, i, "bias", l->bias, n_bias);
+    }
+    if (l->mult) {
+        put_i32(f, i, "mult", l->mult, l->channels);
+        put_i8(f, i, "shift", l->shift, l->channels);
+    }
+    if (l->scale) {
+        put_float(f, i, "scale", l->scale, l->channels);
+    }
+    if (l->table) {
+        put_float(f, i, "table", l->table, 256);
+    }
+}
+
+static void put_conv(FILE *f, int i, const struct lowered_node *l) {
+    const struct jfk_conv *c = &l->k.conv;
+    int32_t n = (int32_t)c->k_h * c->k_w * (l->op == IR_DEPTHWISE ? c->out_c : c->in_c * c->out_c);
+    put_tables(f, i, l, c->weights, n, c->out_c);
+    (void)fprintf(f, "static const struct jfk_conv n%d = {%d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %" PRId32 ", n%d_weights, ", i, c->in_h, c->in_w, c->in_c,
+                  c->out_h, c->out_w, c->out_c, c->k_h, c->k_w, c->stride_h, c->stride_w, c->pad_top, c->pad_left, c->dil_h, c->dil_w, c->depth_mult, c->in_zp, i);
+    (void)fprintf(f, l->bias ? "n%d_bias, " : "0, ", i);
+    put_requant(f, i, &c->rq);
+    (void)fprintf(f, "};\n");
+}
+
+static void put_dense(FILE *f, int i, const struct lowered_node *l) {
+    const struct jfk_dense *d = &l->k.dense;
+    put_tables(f, i, l, d->weights, d->in_n * d->out_n, d->out_n);
+    (void)fprintf(f, "static const struct jfk_dense n%d = {%" PRId32 ", %" PRId32 ", %" PRId32 ", %" PRId32 ", %" PRId32 ", n%d_weights, ", i, d->in_n, d->out_n, d->batch, d->in_zp,
+                  d->w_zp, i);
+    (void)fprintf(f, l->bias ? "n%d_bias, " : "0, ", i);
+    put_requant(f, i, &d->rq);
+    (void)fprintf(f, "};\n");
+}
+
+static void put_add(FILE *f, int i, const struct jfk_add *a) {
+    (void)fprintf(f, "static const struct jfk_add n%d = {%" PRId32 ", %" PRId32 ", %" PRId32 ", %" PRId32 ", %" PRId32 ", %" PRId32 ", %" PRId32 ", %d, %d, %d, %af, %af, %" PRId32
+                  ", %" PRId32 ", %" PRId32 "};\n",
+                  i, a->n, a->a_zp, a->b_zp, a->left_shift, a->a_mult, a->b_mult, a->out_mult, a->a_shift, a->b_shift, a->out_shift, (double)a->a_scale, (double)a->b_scale,
+                  a->out_zp, a->act_min, a->act_max);
+}
+
+static void put_pool(FILE *f, int i, const struct jfk_pool *p) {
+    (void)fprintf(f, "static const struct jfk_pool n%d = {%d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %" PRId32 ", %" PRId32 "};\n", i, p->in_h, p->in_w, p->c, p->out_h, p->out_w,
+                  p->k_h, p->k_w, p->stride_h, p->stride_w, p->pad_top, p->pad_left, p->act_min, p->act_max);
+}
+
+static void put_softmax(FILE *f, int i, const struct lowered_node *l) {
+    const struct jfk_softmax *s = &l->k.softmax;
+    put_tables(f, i, l, NULL, 0, 0);
+    (void)fprintf(f, "static const struct jfk_softmax n%d = {%" PRId32 ", %" PRId32 ", %" PRId32 ", %d, %" PRId32 ", ", i, s->rows, s->n, s->mult, s->shift, s->diff_min);
+    (void)fprintf(f, l->table ? "n%d_table};\n" : "0};\n", i);
+}
+
+static void put_node(FILE *f, int i, const struct lowered_node *l) {
+    switch (l->op) {
+    case IR_CONV:
+    case IR_DEPTHWISE:
+        put_conv(f, i, l);
+        break;
+    case IR_DENSE:
+        put_dense(f, i, l);
+        break;
+    case IR_ADD:
+        put_add(f, i, &l->k.add);
+        break;
+    case IR_AVERAGE_POOL:
+    case IR_MAX_POOL:
+        put_pool(f, i, &l->k.pool);
+        break;
+    case IR_SOFTMAX:
+        put_softmax(f, i, l);
+        break;
+    case IR_RESHAPE:
+    case IR_OPS:
+        break;
+    }
+}
+
+static void put_run(FILE *f, const struct program *p) {
+    static const char *const calls[IR_OPS] = {"jfk_conv2d", "jfk_depthwise", "jfk_dense", "jfk_add", "jfk_average_pool", "jfk_max_pool", NULL, "jfk_softmax"};
+    (void)fprintf(f, "\nstatic void after(const struct jfm_hook *hook, int32_t node, const int8_t *output, int32_t n) {\n    if (hook) {\n"
+                     "        hook->after(hook->ctx, node, output, n);\n    }\n}\n\nstatic void run(const struct jfm_hook *hook) {\n");
+    for (int i = 0; i < p->n_nodes; i++) {
+        const struct lowered_node *l = &p->nodes[i];
+        int32_t out = p->offset[l->out];
+        if (calls[l->op]) {
+            (void)fprintf(f, "    %s(&n%d, arena + %" PRId32 ", ", calls[l->op], i, p->offset[l->in[0]]);
+            if (l->in[1] >= 0) {
+                (void)fprintf(f, "arena + %" PRId32 ", ", p->offset[l->in[1]]);
+            }
+            (void)fprintf(f, "arena + %" PRId32 ");\n", out);
+        }
+        (void)fprintf(f, "    after(hook, %d, arena + %" PRId32 ", %" PRId32 ");\n", i, out, p->model->tensors[l->out].elements);
+    }
+    (void)fprintf(f, "}\n");
+}
+
+static void put_source(FILE *f, const struct program *p, const struct emit_info *e) {
+    const struct ir_tensor *x = &p->model->tensors[p->model->input], *y = &p->model->tensors[p->model->output];
+    (void)fprintf(f, head, JF_VERSION, e->source_name, e->source_sha256, numerics_name(p->numerics));
+    (void)fprintf(f, "#include \"firmware/runtime/jf_kernels.h\"\n#include \"jfm_%s.h\"\n\n", e->id);
+    (void)fprintf(f, "static int8_t arena[%" PRId32 "] __attribute__((aligned(8)));\n\n", p->arena_bytes);
+    for (int i = 0; i < p->n_nodes; i++) {
+        put_node(f, i, &p->nodes[i]);
+    }
+    put_run(f, p);
+    (void)fprintf(f, "\nconst struct jfm_model jfm_%s = {\n    .id = \"%s\",\n    .source_sha256 = \"%s\",\n    .numerics = \"%s\",\n", e->id, e->id, e->source_sha256, numerics_name(p->numerics));
+    (void)fprintf(f, "    .n_nodes = %d,\n    .in_n = %" PRId32 ",\n    .out_n = %" PRId32 ",\n    .in_zp = %" PRId32 ",\n    .out_zp = %" PRId32 ",\n    .in_scale = %af,\n    .out_scale = %af,\n", p->n_nodes,
+                  x->elements, y->elements, ir_zero_point(x), ir_zero_point(y), (double)ir_scale(x, 0), (double)ir_scale(y, 0));
+    (void)fprintf(f, "    .input = arena + %" PRId32 ",\n    .output = arena + %" PRId32 ",\n    .arena_bytes = %" PRId32 ",\n", p->offset[p->model->input], p->offset[p->model->output], p->arena_bytes);
+    (void)fprintf(f, "    .golden_seed = %" PRIu32 "u,\n    .golden_output_crc32 = 0x%08" PRIx32 "u,\n    .golden_all_crc32 = 0x%08" PRIx32 "u,\n    .run = run,\n};\n", e->golden_seed,
+                  e->golden_output_crc32, e->golden_all_crc32);
+}
+
+static void put_header(FILE *f, const struct program *p, const struct emit_info *e) {
+    (void)fprintf(f, head, JF_VERSION, e->source_name, e->source_sha256, numerics_name(p->numerics));
+    (void)fprintf(f, "#ifndef JFM_%s_H\n#define JFM_%s_H\n\n#include \"firmware/runtime/jf_model.h\"\n\nextern const struct jfm_model jfm_%s;\n\n#endif\n", e->id, e->id, e->id);
+}
+
+/* Writes one file under a temporary name. */
+static int write_part(const char *part, void (*put)(FILE *, const struct program *, const struct emit_info *), const struct program *p, const struct emit_info *e, struct err *reterr) {
+    FILE *f = fopen(part, "w");
+    if (!f) {
+        return err_set_errno(reterr, JF_E_IO, errno, "%s cannot be written", part);
+    }
+    put(f, p, e);
+    int bad = ferror(f) || fflush(f) != 0 || fsync(fileno(f)) != 0;
+    int why = errno;
+    if (fclose(f) != 0 && !bad) {
+        bad = 1;
+        why = errno;
+    }
+    if (bad) {
+        (void)unlink(part);
+        return err_set_errno(reterr, JF_E_IO, why, "%s cannot be written", part);
+    }
+    return 0;
+}
+
+int emit_files(const struct program *p, const struct emit_info *info, const char *dir, struct err *reterr) {
+    char c[1100], h[1100], c_part[1112], h_part[1112];
+    if (strlen(dir) > 1000) {
+        return err_set(reterr, JF_E_INVAL, "the directory's name is too long");
+    }
+    (void)snprintf(c, sizeof c, "%s/jfm_%s.c", dir, info->id);
+    (void)snprintf(h, sizeof h, "%s/jfm_%s.h", dir, info->id);
+    (void)snprintf(c_part, sizeof c_part, "%s.part", c);
+    (void)snprintf(h_part, sizeof h_part, "%s.part", h);
+    int r = write_part(c_part, put_source, p, info, reterr);
+    if (r < 0) {
+        return r;
+    }
+    r = write_part(h_part, put_header, p, info, reterr);
+    if (r == 0 && (rename(h_part, h) != 0 || rename(c_part, c) != 0)) {
+        r = err_set_errno(reterr, JF_E_IO, errno, "%s cannot be written", c);
+        (void)unlink(h);
+        (void)unlink(h_part);
+    }
+    if (r < 0) {
+        (void)unlink(c_part);
+    }
+    return r;
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * The arena's layout: which tensors share memory and where each lies. RESHAPE aliases its input; ADD writes over an input that
+ * dies there; the rest is placed largest first at the lowest place that no tensor alive at the same time covers. */
+#include <stdlib.h>
+
+#include "compiler/lower.h"
+
+#define ALIGN 4
+
+struct slot { /* one piece of memory: a tensor and those aliased to it */
+    int tensor, from, to; /* alive during nodes [from, to] */
+    int32_t bytes, offset;
+};
+
+static int32_t aligned(int32_t n) { return (n + ALIGN - 1) / ALIGN * ALIGN; }
+
+static int root_of(const int *alias, int t) {
+    while (alias[t] >= 0) {
+        t = alias[t];
+    }
+    return t;
+}
+
+/* Tensor whose memory the node's output takes over, -1: none. */
+static int takes_over(const struct ir_model *m, int i) {
+    const struct ir_node *n = &m->nodes[i];
+    if (n->op == IR_RESHAPE) {
+        return n->inputs[0];
+    }
+    for (int k = 0; n->op == IR_ADD && k < 2; k++) {
+        if (m->tensors[n->inputs[k]].last_use == i) {
+            return n->inputs[k];
+        }
+    }
+    return -1;
+}
+
+static bool overlap(const struct slot *a, const struct slot *b) { return a->from <= b->to && b->from <= a->to; }
+
+static int by_size(const void *pa, const void *pb) {
+    const struct slot *a = pa, *b = pb;
+    return a->bytes != b->bytes ? (a->bytes < b->bytes ? 1 : -1) : a->tensor - b->tensor;
+}
+
+/* The lowest offset where s fits beside the placed slots[0..n). */
+static int32_t place(const struct slot *slots, int n, const struct slot *s) {
+    int32_t at = 0;
+    for (bool moved = true; moved;) {
+        moved = false;
+        for (int i = 0; i < n; i++) {
+            const struct slot *o = &slots[i];
+            if (overlap(s, o) && at < o->offset + o->bytes && o->offset < at + s->bytes) {
+                at = o->offset + o->bytes;
+                moved = true;
+            }
+        }
+    }
+    return at;
+}
+
+static int32_t bound_of(const struct slot *slots, int n, int n_nodes) {
+    int64_t most = 0;
+    for (int i = 0; i < n_nodes; i++) {
+        int64_t sum = 0;
+        for (int k = 0; k < n; k++) {
+            sum += slots[k].from <= i && i <= slots[k].to ? slots[k].bytes : 0;
+        }
+        most = sum > most ? sum : most;
+    }
+    return most > PROGRAM_MAX_ARENA ? PROGRAM_MAX_ARENA : (int32_t)most;
+}
+
+static int collect(const struct program *p, const int *alias, int *slot_of, struct slot *slots) {
+    const struct ir_model *m = p->model;
+    int n = 0;
+    for (int t = 0; t < m->n_tensors; t++) {
+        const struct ir_tensor *x = &m->tensors[t];
+        bool active = (t == m->input || x->producer >= 0) && x->last_use >= -1 && !x->data;
+        slot_of[t] = -1;
+        if (active && alias[t] < 0) {
+            int from = x->producer < 0 ? 0 : x->producer, to = x->last_use < from ? from : x->last_use;
+            slot_of[t] = n;
+            slots[n++] = (struct slot){t, from, to, aligned(x->elements), 0};
+        }
+    }
+    for (int t = 0; t < m->n_tensors; t++) {
+        if (alias[t] >= 0) {
+            struct slot *s = &slots[slot_of[root_of(alias, t)]];
+            int last = m->tensors[t].last_use;
+            s->to = last > s->to ? last : s->to;
+        }
+    }
+    return n;
+}
+
+int program_plan(struct program *p) {
+    const struct ir_model *m = p->model;
+    size_t n_t = (size_t)m->n_tensors;
+    int *alias = calloc(n_t, sizeof *alias), *slot_of = calloc(n_t, sizeof *slot_of);
+    struct slot *slots = calloc(n_t, sizeof *slots);
+    int r = alias && slot_of && slots ? 0 : JF_E_NOMEM;
+    if (r == 0) {
+        for (int t = 0; t < m->n_tensors; t++) {
+            alias[t] = -1;
+        }
+        for (int i = 0; i < m->n_nodes; i++) {
+            alias[m->nodes[i].output] = takes_over(m, i);
+        }
+        int n = collect(p, alias, slot_of, slots);
+        p->lower_bound_bytes = bound_of(slots, n, m->n_nodes);
+        qsort(slots, (size_t)n, sizeof *slots, by_size);
+        int64_t end = 0;
+        for (int i = 0; i < n && end <= PROGRAM_MAX_ARENA; i++) {
+            slots[i].offset = place(slots, i, &slots[i]);
+            int64_t e = (int64_t)slots[i].offset + slots[i].bytes;
+            end = e > end ? e : end;
+            slot_of[slots[i].tensor] = i;
+        }
+        r = end > PROGRAM_MAX_ARENA ? JF_E_TOO_LARGE : 0;
+        p->arena_bytes = (int32_t)end;
+        for (int t = 0; t < m->n_tensors && r == 0; t++) {
+            int s = slot_of[root_of(alias, t)];
+            p->offset[t] = s >= 0 ? slots[s].offset : -1;
+        }
+    }
+    free(alias);
+    free(slot_of);
+    free(slots);
+    return r;
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT
+ * Convolution, depthwise, dense, add and pooling kernels of jf_kernels.h. Arithmetic: github.com/google/gemmlowp
+ * (fixedpoint.h) as restated in the TensorFlow Lite 8-bit quantization specification. */
+#include "firmware/runtime/jf_kernels.h"
+
+/* a*b/2^31, rounded half away from zero; the one overflow saturates. */
+static inline int32_t high_mul(int32_t a, int32_t b) {
+    if (a == b && a == INT32_MIN) {
+        return INT32_MAX;
+    }
+    int64_t ab = (int64_t)a * b;
+    int64_t nudge = ab >= 0 ? INT64_C(1) << 30 : 1 - (INT64_C(1) << 30);
+    return (int32_t)((ab + nudge) / (INT64_C(1) << 31));
+}
+
+/* x / 2^e, rounded half away from zero. */
+static inline int32_t round_shift(int32_t x, int e) {
+    int32_t mask = (int32_t)((UINT32_C(1) << e) - 1u);
+    int32_t rest = x & mask;
+    int32_t threshold = (mask >> 1) + (x < 0 ? 1 : 0);
+    return (x >> e) + (rest > threshold ? 1 : 0);
+}
+
+int32_t jfk_multiply(int32_t x, int32_t mult, int shift) {
+    int left = shift > 0 ? shift : 0, right = shift > 0 ? 0 : -shift;
+    return round_shift(high_mul((int32_t)((uint32_t)x << left), mult), right);
+}
+
+/* Nearest even without libm: adding 1.5*2^23 leaves the rounded integer in the low bits (|v| < 2^22). */
+static inline int32_t nearest_even(float v) {
+    if (v > 4000000.0f) {
+        return 4000000;
+    }
+    if (v < -4000000.0f) {
+        return -4000000;
+    }
+    volatile float biased = v + 12582912.0f;
+    return (int32_t)(biased - 12582912.0f);
+}
+
+static inline int8_t requant(const struct jfk_requant *q, int32_t acc, int32_t ch) {
+    int32_t v = q->scale ? nearest_even((float)acc * q->scale[ch]) : jfk_multiply(acc, q->mult[ch], q->shift[ch]);
+    v += q->out_zp;
+    v = v < q->act_min ? q->act_min : v;
+    v = v > q->act_max ? q->act_max : v;
+    return (int8_t)v;
+}
+
+struct span {
+    int32_t from, to;
+}; /* of kernel taps that lie inside the input */
+
+static inline struct span taps(int32_t origin, int32_t in, int32_t k, int32_t dil) {
+    struct span s = {0, k};
+    while (s.from < k && origin + s.from * dil < 0) {
+        s.from++;
+    }
+    while (s.to > s.from && origin + (s.to - 1) * dil >= in) {
+        s.to--;
+    }
+    return s;
+}
+
+static inline int32_t dot(const int8_t *a, const int8_t *w, int32_t n, int32_t zp) {
+    int32_t acc = 0, i = 0;
+    for (; i + 4 <= n; i += 4) {
+        acc += (a[i] - zp) * w[i] + (a[i + 1] - zp) * w[i + 1];
+        acc += (a[i + 2] - zp) * w[i + 2] + (a[i + 3] - zp) * w[i + 3];
+    }
+    for (; i < n; i++) {
+        acc += (a[i] - zp) * w[i];
+    }
+    return acc;
+}
+
+static int32_t conv_at(const struct jfk_conv *p, const int8_t *in, const int8_t *w, int32_t y0, int32_t x0, struct span ty, struct span tx) {
+    int32_t acc = 0;
+    for (int32_t ky = ty.from; ky < ty.to; ky++) {
+        const int8_t *row = in + (int32_t)((y0 + ky * p->dil_h) * p->in_w) * p->in_c;
+        const int8_t *wrow = w + ky * p->k_w * p->in_c;
+        if (p->dil_w == 1) { /* taps of a row are contiguous in both */
+            acc += dot(row + (x0 + tx.from) * p->in_c, wrow + tx.from * p->in_c, (tx.to - tx.from) * p->in_c, p->in_zp);
+            continue;
+        }
+        for (int32_t kx = tx.from; kx < tx.to; kx++) {
+            acc += dot(row + (x0 + kx * p->dil_w) * p->in_c, wrow + kx * p->in_c, p->in_c, p->in_zp);
+        }
+    }
+    return acc;
+}
+
+void jfk_conv2d(const struct jfk_conv *p, const int8_t *in, int8_t *out) {
+    int32_t per_out = (int32_t)p->k_h * p->k_w * p->in_c;
+    for (int32_t oy = 0; oy < p->out_h; oy++) {
+        int32_t y0 = oy * p->stride_h - p->pad_top;
+        struct span ty = taps(y0, p->in_h, p->k_h, p->dil_h);
+        for (int32_t ox = 0; ox < p->out_w; ox++) {
+            int32_t x0 = ox * p->stride_w - p->pad_left;
+            struct span tx = taps(x0, p->in_w, p->k_w, p->dil_w);
+            for (int32_t oc = 0; oc < p->out_c; oc++) {
+                int32_t acc = conv_at(p, in, p->weights + oc * per_out, y0, x0, ty, tx);
+                *out++ = requant(&p->rq, acc + (p->bias ? p->bias[oc] : 0), oc);
+            }
+        }
+    }
+}
+
+static int32_t depthwise_at(const struct jfk_conv *p, const int8_t *in, const int8_t *w, int32_t y0, int32_t x0, struct span ty, struct span tx) {
+    int32_t acc = 0;
+    for (int32_t ky = ty.from; ky < ty.to; ky++) {
+        const int8_t *a = in + ((y0 + ky * p->dil_h) * p->in_w + x0 + tx.from * p->dil_w) * p->in_c;
+        const int8_t *wt = w + (ky * p->k_w + tx.from) * p->out_c;
+        for (int32_t kx = tx.from; kx < tx.to; kx++) {
+            acc += (*a - p->in_zp) * *wt;
+            a += (int32_t)p->dil_w * p->in_c;
+            wt += p->out_c;
+        }
+    }
+    return acc;
+}
+
+void jfk_depthwise(const struct jfk_conv *p, const int8_t *in, int8_t *out) {
+    for (int32_t oy = 0; oy < p->out_h; oy++) {
+        int32_t y0 = oy * p->stride_h - p->pad_top;
+        struct span ty = taps(y0, p->in_h, p->k_h, p->dil_h);
+        for (int32_t ox = 0; ox < p->out_w; ox++) {
+            int32_t x0 = ox * p->stride_w - p->pad_left;
+            struct span tx = taps(x0, p->in_w, p->k_w, p->dil_w);
+            for (int32_t oc = 0; oc < p->out_c; oc++) {
+                int32_t acc = depthwise_at(p, in + oc / p->depth_mult, p->weights + oc, y0, x0, ty, tx);
+                *out++ = requant(&p->rq, acc + (p->bias ? p->bias[oc] : 0), oc);
+            }
+        }
+    }
+}
+
+void jfk_dense(const struct jfk_dense *p, const int8_t *in, int8_t *out) {
+    for (int32_t b = 0; b < p->batch; b++, in += p->in_n) {
+        for (int32_t o = 0; o < p->out_n; o++) {
+            const int8_t *w = p->weights + (int64_t)o * p->in_n;
+            int32_t acc = p->bias ? p->bias[o] : 0;
+            if (p->w_zp == 0) {
+                acc += dot(in, w, p->in_n, p->in_zp);
+            } else {
+                for (int32_t i = 0; i < p->in_n; i++) {
+                    acc += (in[i] - p->in_zp) * (w[i] - p->w_zp);
+                }
+            }
+            *out++ = requant(&p->rq, acc, 0);
+        }
+    }
+}
+
+void jfk_add(const struct jfk_add *p, const int8_t *a, const int8_t *b, int8_t *out) {
+    int single = p->a_scale > 0.0f && p->b_scale > 0.0f;
+    for (int32_t i = 0; i < p->n; i++) {
+        int32_t x = a[i] - p->a_zp, y = b[i] - p->b_zp, v;
+        if (single) {
+            v = nearest_even((float)x * p->a_scale + (float)y * p->b_scale);
+        } else {
+            int32_t sx = jfk_multiply(x * (1 << p->left_shift), p->a_mult, p->a_shift);
+            int32_t sy = jfk_multiply(y * (1 << p->left_shift), p->b_mult, p->b_shift);
+            v = jfk_multiply(sx + sy, p->out_mult, p->out_shift);
+        }
+        v += p->out_zp;
+        v = v < p->act_min ? p->act_min : v;
+        out[i] = (int8_t)(v > p->act_max ? p->act_max : v);
+    }
+}
+
+void jfk_average_pool(const struct jfk_pool *p, const int8_t *in, int8_t *out) {
+    for (int32_t oy = 0; oy < p->out_h; oy++) {
+        int32_t y0 = oy * p->stride_h - p->pad_top;
+        struct span ty = taps(y0, p->in_h, p->k_h, 1);
+        for (int32_t ox = 0; ox < p->out_w; ox++) {
+            int32_t x0 = ox * p->stride_w - p->pad_left;
+            struct span tx = taps(x0, p->in_w, p->k_w, 1);
+            int32_t count = (ty.to - ty.from) * (tx.to - tx.from);
+            for (int32_t c = 0; c < p->c; c++) {
+                int32_t sum = 0;
+                for (int32_t ky = ty.from; ky < ty.to; ky++) {
+                    for (int32_t kx = tx.from; kx < tx.to; kx++) {
+                        sum += in[((y0 + ky) * p->in_w + x0 + kx) * p->c + c];
+                    }
+                }
+                int32_t v = sum > 0 ? (sum + count / 2) / count : (sum - count / 2) / count;
+                v = v < p->act_min ? p->act_min : v;
+                *out++ = (int8_t)(v > p->act_max ? p->act_max : v);
+            }
+        }
+    }
+}
+
+void jfk_max_pool(const struct jfk_pool *p, const int8_t *in, int8_t *out) {
+    for (int32_t oy = 0; oy < p->out_h; oy++) {
+        int32_t y0 = oy * p->stride_h - p->pad_top;
+        struct span ty = taps(y0, p->in_h, p->k_h, 1);
+        for (int32_t ox = 0; ox < p->out_w; ox++) {
+            int32_t x0 = ox * p->stride_w - p->pad_left;
+            struct span tx = taps(x0, p->in_w, p->k_w, 1);
+            for (int32_t c = 0; c < p->c; c++) {
+                int32_t v = -128;
+                for (int32_t ky = ty.from; ky < ty.to; ky++) {
+                    for (int32_t kx = tx.from; kx < tx.to; kx++) {
+                        int32_t x = in[((y0 + ky) * p->in_w + x0 + kx) * p->c + c];
+                        v = x > v ? x : v;
+                    }
+                }
+                v = v < p->act_min ? p->act_min : v;
+                *out++ = (int8_t)(v > p->act_max ? p->act_max : v);
+            }
+        }
+    }
+}
