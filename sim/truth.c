@@ -42,6 +42,7 @@ struct truth {
     int64_t asleep_ps, asleep_since; /* since -1: awake */
     /* quiet: no marker edge, no UART traffic, no reset or supply change */
     bool uart_busy;
+    int powered; /* 1, 0; -1: not told yet */
     int64_t quiet_since;
     /* the window whose idle after is still to come */
     int64_t net_index;
@@ -311,9 +312,14 @@ static void on_note(void *ctx, int64_t t_ps, enum elec_note note, double value) 
         put(t, json_pack("{s:s, s:f, s:f}", "type", "slip", "t_s", seconds(t_ps), "slipped_s", value));
         truth_flush(t);
         return;
-    case ELEC_RESET:
     case ELEC_POWER_ON:
     case ELEC_POWER_OFF:
+        if (t->powered == (note == ELEC_POWER_ON)) {
+            return; /* supply and board both tell */
+        }
+        t->powered = note == ELEC_POWER_ON;
+        /* fall through */
+    case ELEC_RESET:
         quiet_end(t, t_ps);
         t->resets += note == ELEC_RESET;
         on_reset(t, t_ps, note == ELEC_RESET ? "reset" : note == ELEC_POWER_ON ? "power-on" : "power-off", value);
@@ -344,6 +350,7 @@ int truth_open(const char *path, enum truth_scheme scheme, struct elec *e, struc
     t->last_quiet_w = -1.0;
     t->asleep_since = -1;
     t->net_index = -1;
+    t->powered = -1;
     idle_start(t);
     elec_observe(e, &(struct elec_observer){.markers = on_markers, .note = on_note, .ctx = t});
     put(t, json_pack("{s:s, s:i, s:s, s:s}", "type", "start", "version", 1, "scheme",
