@@ -22,7 +22,7 @@ static const struct param_def param_defs[] = {
 #define N_PARAM_DEFS (sizeof param_defs / sizeof param_defs[0])
 
 static const double default_count[FAULT_IDS] = {
-#define C(sym, count) [sym] = count,
+#define C(sym, count) [sym] = (count),
 #include "sim/faults.def"
 };
 
