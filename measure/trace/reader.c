@@ -226,7 +226,8 @@ static void summarise(struct trace_reader *r) {
             in->gap_samples += c->first - in->end;
         }
         if (c->flags & MEASURE_GAP) {
-            in->n_gaps++;
+            bool goes_on = i > 0 && (r->chunks[i - 1].flags & MEASURE_GAP) && c->first == in->end;
+            in->n_gaps += !goes_on;
             in->gap_samples += c->count;
         } else {
             in->samples += c->count;

@@ -105,7 +105,7 @@ int trace_stats(struct trace_reader *r, double from_s, double to_s, struct trace
     x0 = x0 > (double)r->info.first ? x0 : (double)r->info.first;
     x1 = x1 < (double)r->info.end ? x1 : (double)r->info.end;
     struct tally t = {.min_i = INFINITY, .max_i = -INFINITY};
-    double gap = 0, unrecorded = 0;
+    double unrecorded = 0;
     for (size_t i = trace_chunk_find(r, (int64_t)floor(x0)); i < r->n_chunks && (double)r->chunks[i].first < x1; i++) {
         const struct trace_index *ix = &r->chunks[i];
         double a = (double)ix->first, z = (double)(ix->first + ix->count);
@@ -114,9 +114,9 @@ int trace_stats(struct trace_reader *r, double from_s, double to_s, struct trace
             double before = (double)(r->chunks[i - 1].first + r->chunks[i - 1].count);
             unrecorded += a - (before > x0 ? before : x0);
         }
-        if (ix->flags & MEASURE_GAP) {
-            gap += hi - lo;
-        } else if (lo <= a && hi >= z && r->checked[i] != 2) {
+        if (ix->flags & MEASURE_GAP)
+            continue;
+        if (lo <= a && hi >= z && r->checked[i] != 2) {
             tally_sums(&t, ix->sum_i, ix->sum_p, ix->min_i, ix->max_i, ix->count);
         } else {
             rc = tally_part(r, i, x0, x1, &t, reterr);
@@ -124,12 +124,12 @@ int trace_stats(struct trace_reader *r, double from_s, double to_s, struct trace
                 return rc;
         }
     }
-    gap = x1 - x0 - t.cells - unrecorded;
+    double gap = x1 - x0 - t.cells - unrecorded;
     ret_s->from_s = x0 * dt;
     ret_s->to_s = x1 * dt;
     ret_s->recorded_s = t.cells * dt;
     ret_s->samples = t.touched;
-    ret_s->gap_s = gap > 1e-9 ? gap * dt : 0;
+    ret_s->gap_s = gap > 1e-5 ? gap * dt : 0;
     ret_s->charge_c = measure_acc_get(&t.i) * dt;
     ret_s->energy_j = measure_acc_get(&t.p) * dt;
     ret_s->current_mean_a = t.cells > 0 ? measure_acc_get(&t.i) / t.cells : NAN;
@@ -296,8 +296,13 @@ static int collect_edges(struct trace_reader *r, double x0, double x1, json_t *e
 }
 
 #define MAX_SPANS 1024
+/* A span that continues the last one extends it: a long hole may be stored in pieces. */
 static int add_span(json_t *list, double dt, int64_t from, int64_t to) {
-    if (json_array_size(list) >= MAX_SPANS)
+    size_t n = json_array_size(list);
+    json_t *last = n > 0 ? json_array_get(list, n - 1) : NULL;
+    if (last && json_real_value(json_array_get(last, 1)) >= (double)from * dt)
+        return json_array_set_new(last, 1, json_real((double)to * dt));
+    if (n >= MAX_SPANS)
         return 0;
     return json_array_append_new(list, json_pack("[f, f]", (double)from * dt, (double)to * dt));
 }
