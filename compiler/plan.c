@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * The arena's layout: which tensors share memory and where each lies. RESHAPE aliases its input; ADD writes over an input that
- * dies there; the rest is placed largest first at the lowest place that no tensor alive at the same time covers. */
+ * dies there; the rest is placed, in some order, at the lowest place that no tensor alive at the same time covers. The order decides how
+ * much is wasted: largest first, then a bounded, deterministic search by exchanging pairs, which stops at the lower bound. */
 #include <stdlib.h>
 
 #include "compiler/lower.h"
 
 #define ALIGN 4
+#define PLAN_TRIES 4000
 
 struct slot { /* one piece of memory: a tensor and those aliased to it */
     int tensor, from, to; /* alive during nodes [from, to] */
@@ -70,6 +72,44 @@ static int32_t bound_of(const struct slot *slots, int n, int n_nodes) {
     return most > PROGRAM_MAX_ARENA ? PROGRAM_MAX_ARENA : (int32_t)most;
 }
 
+/* Places all slots in their present order; the arena's end. */
+static int64_t place_all(struct slot *slots, int n) {
+    int64_t end = 0;
+    for (int i = 0; i < n; i++) {
+        slots[i].offset = place(slots, i, &slots[i]);
+        int64_t e = (int64_t)slots[i].offset + slots[i].bytes;
+        end = e > end ? e : end;
+        if (end > 2 * (int64_t)PROGRAM_MAX_ARENA) {
+            break;
+        }
+    }
+    return end;
+}
+
+static void exchange(struct slot *slots, int a, int b) {
+    struct slot t = slots[a];
+    slots[a] = slots[b];
+    slots[b] = t;
+}
+
+static int64_t search(struct slot *slots, int n, int32_t bound) {
+    qsort(slots, (size_t)n, sizeof *slots, by_size);
+    int64_t best = place_all(slots, n);
+    uint32_t x = 1;
+    for (int i = 0; i < PLAN_TRIES && best > bound && n > 1 && n <= 256; i++) {
+        x = x * 1664525u + 1013904223u;
+        int a = (int)((x >> 8) % (uint32_t)n), b = (int)((x >> 20) % (uint32_t)n);
+        exchange(slots, a, b);
+        int64_t end = place_all(slots, n);
+        if (end > best) {
+            exchange(slots, a, b);
+        } else {
+            best = end;
+        }
+    }
+    return place_all(slots, n);
+}
+
 static int collect(const struct program *p, const int *alias, int *slot_of, struct slot *slots) {
     const struct ir_model *m = p->model;
     int n = 0;
@@ -108,12 +148,8 @@ int program_plan(struct program *p) {
         }
         int n = collect(p, alias, slot_of, slots);
         p->lower_bound_bytes = bound_of(slots, n, m->n_nodes);
-        qsort(slots, (size_t)n, sizeof *slots, by_size);
-        int64_t end = 0;
-        for (int i = 0; i < n && end <= PROGRAM_MAX_ARENA; i++) {
-            slots[i].offset = place(slots, i, &slots[i]);
-            int64_t e = (int64_t)slots[i].offset + slots[i].bytes;
-            end = e > end ? e : end;
+        int64_t end = search(slots, n, p->lower_bound_bytes);
+        for (int i = 0; i < n; i++) {
             slot_of[slots[i].tensor] = i;
         }
         r = end > PROGRAM_MAX_ARENA ? JF_E_TOO_LARGE : 0;
