@@ -105,9 +105,9 @@ static void put_modifier(struct ppk2_meta *m, bool seen[PPK2_MODIFIERS][PPK2_RAN
         return;
     }
     seen[mod][range] = true;
-    bool divides = mod == PPK2_R || mod == PPK2_GS || mod == PPK2_UG;
-    bool positive = mod != PPK2_R || v > 0;
-    m->have[mod][range] = ok && positive && !(divides && fabs(v) <= 0);
+    /* The resistance divides, and a user gain of 0 would make every current 0. */
+    bool usable = mod == PPK2_R ? v > 0 : mod == PPK2_UG ? fabs(v) > 0 : true;
+    m->have[mod][range] = ok && usable;
     m->mod[mod][range] = ok ? v : 0;
 }
 

@@ -28,7 +28,7 @@ int ppk2_encode_voltage(int mv, uint8_t dst[PPK2_COMMAND_MAX], size_t *ret_n) JF
 enum ppk2_modifier { PPK2_R, PPK2_GS, PPK2_GI, PPK2_O, PPK2_S, PPK2_I, PPK2_UG, PPK2_MODIFIERS };
 struct ppk2_meta {
     double mod[PPK2_MODIFIERS][PPK2_RANGES]; /* meaningful where have is set */
-    bool have[PPK2_MODIFIERS][PPK2_RANGES]; /* present, finite, and for R, GS, UG not 0 */
+    bool have[PPK2_MODIFIERS][PPK2_RANGES]; /* present, finite, R above 0, UG not 0 */
     bool have_calibrated, calibrated;
     bool have_vdd, have_hw, have_ia;
     double vdd_mv, hw, ia;
