@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT
+ * See jf_net_model.h. Compiled once per model with -DJF_NET_MODEL=jfm_<id>, the name jf-model gives to what it emits. */
+#include "firmware/boards/common/jf_net_model.h"
+
+#include <stddef.h>
+
+#include "firmware/harness/jf_net.h"
+#include "firmware/runtime/jf_model.h"
+
+extern const struct jfm_model JF_NET_MODEL;
+
+/* The arena is static and the tables are constant: nothing is left to set up. */
+static void init(const void *ctx) {
+    (void)ctx;
+}
+
+static void golden(const void *ctx, int8_t *ret_input) {
+    const struct jfm_model *m = ctx;
+    jfm_lcg_fill(ret_input, m->in_n, m->golden_seed);
+}
+
+static void infer(const void *ctx) {
+    const struct jfm_model *m = ctx;
+    m->run(NULL);
+}
+
+void jf_net_model(struct jf_net *ret_net) {
+    const struct jfm_model *m = &JF_NET_MODEL;
+    *ret_net = (struct jf_net){.id = m->id,
+                               .sha256 = m->source_sha256,
+                               .numerics = m->numerics,
+                               .in = {m->in_n, (double)m->in_scale, m->in_zp},
+                               .out = {m->out_n, (double)m->out_scale, m->out_zp},
+                               .input = m->input,
+                               .output = m->output,
+                               .golden_crc = m->golden_output_crc32,
+                               .ctx = m,
+                               .init = init,
+                               .golden = golden,
+                               .infer = infer};
+}
