@@ -164,13 +164,13 @@ static void mlperf_pairs(void **state) {
     bench_open(&b, TRUTH_MLPERF);
     load_mark(b.elec, 0x01);
     load_for(b.elec, 500 * MS, MS, SLEEP_A);
-    for (int k = 0; k < 2; k++) { /* a pulse of 20 us, 50 ms at 21 mA counted from its falling edge, a second pulse */
+    for (int k = 0; k < 2; k++) { /* a pulse of 20 us, 50 ms at 21 mA counted from its falling edge, another pulse */
         load_mark(b.elec, 0x00);
         load_for(b.elec, 20 * US, MS, 20e-3);
         load_mark(b.elec, 0x01);
         load_for(b.elec, 50 * MS, MS, 21e-3);
         load_mark(b.elec, 0x00);
-        load_for(b.elec, 20 * US, MS, 20e-3);
+        load_for(b.elec, 30 * US, MS, 20e-3);
         load_mark(b.elec, 0x01);
         load_for(b.elec, 500 * MS, MS, SLEEP_A);
     }
