@@ -207,8 +207,8 @@ int track_build(const struct scan *s, int line, int64_t min_samples, struct trac
     for (size_t i = 0; rc == 0 && i < s->n_marks; i++) {
         const struct mark *m = &s->marks[i];
         bool now = (m->m >> line) & 1;
-        if (!m->set && known && now == level)
-            continue;
+        if (known && now == level)
+            continue; /* also behind a hole: what it found is what was there before */
         int64_t code = m->n * 4 + (m->set ? 2 : 0) + (now ? 1 : 0);
         int64_t last = ret_t->len > 0 ? ret_t->at[ret_t->len - 1] : 0;
         if (!m->set && ret_t->len > 0 && !track_set(last) && m->n - track_n(last) < min_samples) {

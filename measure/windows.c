@@ -171,7 +171,8 @@ static void find_mlperf(struct analysis *a, int k) {
 
 /* ---- scheme phases ------------------------------------------------------------------------------------------- */
 static bool looks_swapped(const struct edges *w, const struct edges *i) {
-    return i->falls == 1 && i->rises == 1 && w->falls + w->rises >= 2 && i->first < w->first && i->last > w->last;
+    bool encloses = i->first <= w->first && i->last >= w->last, wider = i->first < w->first || i->last > w->last;
+    return i->falls == 1 && i->rises == 1 && encloses && (w->falls + w->rises > 2 || (w->falls + w->rises == 2 && wider));
 }
 
 static void check_inferences(struct analysis *a, int k) {
