@@ -20,6 +20,7 @@ from fw_dialogue import GOLDEN, Dialogue, Tap, check_identity, check_inference, 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SERIAL = "VBOARD000000000000000009"
 CORE_HZ = 64000000
+TIM2_CNT = 0x40000024
 DEBUG_CLEAR = "mww 0x5C001004 0"
 
 
@@ -112,6 +113,36 @@ def check_model(t, directory, ports, model, seed, fresh):
         os.close(fd)
 
 
+def check_timer_wrap(t, directory, ports):
+    """The 32-bit timer is set 1.5 s before its end: a window across the wrap still has its true length."""
+    fd = open_uart(os.path.join(directory, "uart"))
+    try:
+        r = openocd(directory, ports["stlink"], ["init", f"mww {TIM2_CNT:#x} {2 ** 32 - 1500000:#x}"])
+        t.ok(r.returncode == 0, "timer: set near its end", r.stdout[-600:])
+        d = Dialogue(fd, fd)
+        window = fields(d.say("infer 120 0", 60), "window")
+        truth, device_s = last_window(directory), int(window[2]) / int(window[3])
+        t.ok(truth["inferences"] == 120 and abs(device_s - truth["duration_s"]) < 5e-6 + 1e-5 * device_s,
+             "timer: a window across the wrap", (device_s, truth["duration_s"]))
+    finally:
+        os.close(fd)
+
+
+def check_flood(t, directory):
+    """More bytes than the receive ring holds while the device computes: lost bytes, one unknown command, and all is well again."""
+    fd = open_uart(os.path.join(directory, "uart"))
+    try:
+        d = Dialogue(fd, fd)
+        os.write(fd, b"infer 20 0%" + b"x" * 900)
+        t.ok(d.until_ready(30)[-1].startswith("m-results-["), "flood: the running inference ends as always")
+        time.sleep(0.2)
+        lost = d.say("")
+        t.ok(lost == [f"e-[Unknown command: {'x' * 80}]"], "flood: what came meanwhile is one unknown command", lost)
+        t.ok(d.say("name") == ["m-name-dut-[joulefarm]"], "flood: the next command is answered")
+    finally:
+        os.close(fd)
+
+
 def check_fault(t, directory, ports):
     """The probe sends the program counter to where nothing is: the handler says so and resets."""
     fd = open_uart(os.path.join(directory, "uart"))
@@ -135,6 +166,9 @@ def main():
     with tempfile.TemporaryDirectory(prefix="jf-fw-") as directory, vbench(directory) as ports:
         for model in models:
             check_model(t, directory, ports, model, 2, model == models[0])
+            if model == "ad01":
+                check_timer_wrap(t, directory, ports)
+                check_flood(t, directory)
         check_fault(t, directory, ports)
     t.end()
 
