@@ -217,22 +217,19 @@ static void record(struct attempt *a, int input, int segment) {
     (void)snprintf(q->input, sizeof q->input, "%s", input < 0 ? "embedded" : a->inputs[input].id);
 }
 
-static int arm_block(struct attempt *a, const struct capture_request *setup, struct err *reterr) {
+/* The part before the trigger is filled while nothing happens: that is the idle stretch before the window. */
+static int arm_block(struct attempt *a, struct err *reterr) {
     struct capture_request q = {.op = CAPTURE_ARM};
     struct capture_reply rep;
-    int r = attempt_capture(a, &q, 20000, &rep, reterr);
+    int64_t asked_ns = raw_now(a);
+    int r = attempt_capture(a, &q, 30000, &rep, reterr);
     if (r < 0) {
         return r;
     }
-    /* The part before the trigger fills while nothing happens. */
-    int64_t seen_ns = raw_now(a);
-    if (seen_ns > a->dut.last_byte_ns) {
-        a->dut.last_byte_ns = seen_ns;
+    if (asked_ns > a->dut.last_byte_ns) {
+        a->dut.last_byte_ns = asked_ns; /* idle is what the instrument can have seen */
     }
-    double warm = a->latency_s * a->job.warmup;
-    double wait_s = setup->setup.pre_s - warm;
-    int quiet = (int)(wait_s * 1e3) + 50;
-    return wait_quiet(a, quiet > a->w->quiet_ms ? quiet : a->w->quiet_ms, reterr);
+    return wait_quiet(a, a->w->quiet_ms, reterr);
 }
 
 static int acquire_block(struct attempt *a, const struct capture_request *setup, struct err *reterr) {
@@ -247,7 +244,7 @@ static int one_window(struct attempt *a, const struct capture_request *setup, st
     int segment = block ? a->segment : -1;
     int input = a->n_inputs > 0 ? a->windows_done % a->n_inputs : -1;
     int r = upload(a, input, reterr);
-    r = r < 0 ? r : block ? arm_block(a, setup, reterr) : wait_quiet(a, a->w->quiet_ms, reterr);
+    r = r < 0 ? r : block ? arm_block(a, reterr) : wait_quiet(a, a->w->quiet_ms, reterr);
     if (r < 0) {
         return r;
     }

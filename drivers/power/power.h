@@ -112,7 +112,7 @@ struct power_driver {
     int (*info)(void *dev, struct power_info *ret_info);
     int (*setup)(void *dev, const struct power_setup *asked, struct power_setup *ret_granted, struct err *reterr);
     int (*start)(void *dev, struct err *reterr); /* streaming: samples flow from now on */
-    int (*arm)(void *dev, struct err *reterr); /* block: returns once the instrument was *seen* armed */
+    int (*arm)(void *dev, struct err *reterr); /* block: returns once the instrument was *seen* armed and its part before the trigger is filled */
     /* Delivers what has arrived; returns the number of blocks delivered, 0 when the budget passed in silence. Block instruments:
      * waits for the acquisition to complete and reads it out; JF_E_STALLED when it stays silent longer than stall_ms. */
     int (*pump)(void *dev, int budget_ms, power_block_fn *fn, void *user, struct err *reterr);
