@@ -18,6 +18,7 @@ GOLDEN = {
     "vww01": (27648, "u8", {1: "90d2a596", 2: "90d2a596", 3: "ccf8c6c3"}),
 }
 AD01_SCALE, AD01_ZERO = 0.391015, 89  # of the model's input tensor, as published with it
+AD01_OUT_SCALE, AD01_OUT_ZERO = 0.364498, 96
 
 
 def lcg(seed, n):
@@ -48,6 +49,12 @@ def crc_of_results(line):
     """The output tensor's CRC back out of an m-results line with softmax values (steps of 1/256, printed to 1/1000)."""
     values = [float(v) for v in line[len("m-results-["):-1].split(",")]
     return f"{zlib.crc32(bytes((round(v * 256) - 128) & 0xFF for v in values)):08x}"
+
+
+def ad01_error(seed, output):
+    """Mean squared reconstruction error of the loaded floats against the output tensor, by the definition."""
+    floats = struct.unpack("<640f", payload("ad01", seed))
+    return sum((x - (q - AD01_OUT_ZERO) * AD01_OUT_SCALE) ** 2 for x, q in zip(floats, output)) / 640
 
 
 class Tap:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from fw_dialogue import GOLDEN, Dialogue, Tap, check_identity, check_inference, fields  # noqa: E402
+from fw_dialogue import GOLDEN, Dialogue, Tap, ad01_error, check_identity, check_inference, fields  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CORE_HZ = 25000000
@@ -26,13 +26,24 @@ def qemu(elf):
         p.wait()
 
 
+def check_error(t, line, seed):
+    host = subprocess.run([f"{ROOT}/build/jf-model", "run", f"{ROOT}/firmware/models/ad01_int8.tflite", "--input", f"lcg:{seed}"],
+                          stdout=subprocess.PIPE, check=True).stdout.decode()
+    want = ad01_error(seed, [int(v) for v in host.split("\n")[0].split(",")])
+    got = float(line[len("m-results-["):-1])
+    # the published scales have six digits
+    t.ok(abs(got - want) < 1e-5 * want + 0.0006, f"ad01: reconstruction error for input {seed}", (line, want))
+
+
 def check_energy(t, model):
     with qemu(f"{ROOT}/build/firmware/qemu-mps2-an500/{model}.elf") as (p, d):
         boot = d.until_ready(60)
         t.ok(boot == ["m-timestamp-mode-energy", "m-init-done"], f"{model}: boot lines", boot)
         check_identity(t, d, model, CORE_HZ)
         for seed in (2, 3):
-            check_inference(t, d, model, seed)
+            lines = check_inference(t, d, model, seed)
+            if model == "ad01":
+                check_error(t, lines[-1], seed)
         d.say("jf markers phases")
         lines = check_inference(t, d, model, 1)
         window = fields(lines, "window")
