@@ -113,7 +113,7 @@ struct synth_inference { /* one inference: currents and durations of input, infe
 static inline void synth_idle(struct synth *s, double duration, double amp) {
     struct measure_stretch *st = &s->cap_.stretches[s->cap_.n_stretches++];
     *st = (struct measure_stretch){.from_ns = synth_host(s, s->t_end), .to_ns = synth_host(s, s->t_end + duration), .segment = -1};
-    synth_hold(s, duration, amp, 3);
+    synth_hold(s, duration, amp, (uint8_t)(1 | (s->n > 0 ? s->lv[s->n - 1].m & 2 : 2)));
 }
 
 /* One infer command in scheme phases (line 0 idle high): 12 ms of talk, the window, 12 ms of talk. */
