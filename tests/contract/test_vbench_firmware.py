@@ -25,10 +25,10 @@ DEBUG_CLEAR = "mww 0x5C001004 0"
 
 
 @contextlib.contextmanager
-def vbench(directory):
+def vbench(directory, *extra):
     with open(os.path.join(directory, "vbench.log"), "wb") as log:
         p = subprocess.Popen([f"{ROOT}/build/jf-vbench", "--dir", directory, "--serial", SERIAL, "--truth", os.path.join(directory, "truth.jsonl"),
-                              "--die-with-parent", "--scope"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                              "--die-with-parent", "--scope", *extra], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
         ports = os.path.join(directory, "ports.json")
         until = time.monotonic() + 15
@@ -71,8 +71,8 @@ def drain(fd, quiet_s=0.3):
             d.line(quiet_s)
 
 
-def last_window(directory):
-    """The bench's own truth about the last finished window."""
+def windows(directory):
+    """The bench's own truth: every stretch with line 0 low."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
         s.settimeout(10)
         s.connect(os.path.join(directory, "control"))
@@ -80,7 +80,11 @@ def last_window(directory):
         s.recv(65536)
     with open(os.path.join(directory, "truth.jsonl"), encoding="utf-8") as f:
         rows = [json.loads(x) for x in f if x.endswith("\n")]
-    return [r for r in rows if r["type"] == "window"][-1]
+    return [r for r in rows if r["type"] == "window"]
+
+
+def last_window(directory):
+    return windows(directory)[-1]
 
 
 def check_model(t, directory, ports, model, seed, fresh):
@@ -111,6 +115,27 @@ def check_model(t, directory, ports, model, seed, fresh):
         print(f"# {model}: {device_s / 2:.4f} s an inference by the device's clock")
     finally:
         os.close(fd)
+
+
+def check_mlperf(t):
+    """Scheme mlperf, as after every boot: the falling edges of an infer lie as far apart as the device says. The bench pairs falling edges as they
+    come, so one timestamp% evens out the boot's single pulse."""
+    with tempfile.TemporaryDirectory(prefix="jf-fw-") as directory, vbench(directory, "--scheme", "mlperf") as ports:
+        shutil.copy(f"{ROOT}/build/firmware/nucleo-h7a3zi-q/ad01.elf", os.path.join(directory, "fw.elf"))
+        fd = open_uart(os.path.join(directory, "uart"))
+        try:
+            r = openocd(directory, ports["stlink"], ["init", "reset halt", "flash write_image erase fw.elf", "verify_image fw.elf", "reset run"])
+            t.ok(r.returncode == 0, "mlperf: openocd writes and starts the image", r.stdout[-600:])
+            d = Dialogue(fd, fd)
+            d.until_ready(30)
+            t.ok(d.say("timestamp") == [] and len(windows(directory)) == 1, "mlperf: one pulse at boot, one for timestamp%", windows(directory))
+            t.ok(fields(d.say("jf on"), "markers") == ["mlperf", "100"], "mlperf: the scheme after a boot")
+            window = fields(d.say("infer 20 2", 60), "window")
+            found, device_s = windows(directory), int(window[2]) / int(window[3])
+            t.ok(len(found) == 2 and abs(device_s - found[1]["duration_s"]) < 5e-6 + 1e-5 * device_s,
+                 "mlperf: two falling edges an infer, as far apart as the device says", (device_s, found))
+        finally:
+            os.close(fd)
 
 
 def check_timer_wrap(t, directory, ports):
@@ -170,6 +195,7 @@ def main():
                 check_timer_wrap(t, directory, ports)
                 check_flood(t, directory)
         check_fault(t, directory, ports)
+    check_mlperf(t)
     t.end()
 
 
