@@ -5,7 +5,7 @@ FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz
 FUZZ_S ?= 300
 # what each target links: sources, compiled with the fuzzer's own instrumentation
 FUZZ_SRC_tflite = $(SRC_compiler) $(SRC_runtime) $(SRC_base)
-FUZZ_SRC_ppk2 = drivers/power/ppk2/ppk2_proto.c $(SRC_base)
+FUZZ_SRC_ppk2 = drivers/power/ppk2/ppk2_proto.c drivers/power/ppk2/ppk2_stream.c $(SRC_base)
 FUZZ_SRC_scpi = drivers/power/sigrok/scpi_proto.c $(SRC_base)
 FUZZ_SRC_mlperf_line = bench/dut_proto.c $(SRC_base)
 FUZZ_SRC_mlperf_cmd = $(wildcard firmware/harness/*.c) $(SRC_base)

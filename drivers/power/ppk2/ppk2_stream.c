@@ -95,6 +95,9 @@ static int find_sync(struct ppk2_stream *s, const uint8_t *in, int phase, size_t
     for (unsigned i = 0; i + 3 < WINDOW && !(step_good(in + used) && step_good(in + used + WORD)); i++) {
         used += WORD;
     }
+    if (phase != 0 && s->started) {
+        used += WORD; /* it shares bytes with the last word of the old phase: one of the two is damaged, nobody knows which */
+    }
     unsigned counter = counter_of(word_at(in + used));
     s->dropped_bytes += used;
     s->resyncs += phase != 0 ? 1 : 0;
