@@ -71,13 +71,17 @@ def drain(fd, quiet_s=0.3):
             d.line(quiet_s)
 
 
-def windows(directory):
-    """The bench's own truth: every stretch with line 0 low."""
+def control(directory, **request):
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
         s.settimeout(10)
         s.connect(os.path.join(directory, "control"))
-        s.sendall(b'{"cmd": "truth"}\n')
-        s.recv(65536)
+        s.sendall(json.dumps(request).encode() + b"\n")
+        return s.recv(65536)
+
+
+def windows(directory):
+    """The bench's own truth: every window finished so far."""
+    control(directory, cmd="truth")
     with open(os.path.join(directory, "truth.jsonl"), encoding="utf-8") as f:
         rows = [json.loads(x) for x in f if x.endswith("\n")]
     return [r for r in rows if r["type"] == "window"]
@@ -113,6 +117,20 @@ def check_model(t, directory, ports, model, seed, fresh):
              f"{model}: the device's time of the window is the bench's", (device_s, truth["duration_s"]))
         t.ok(set(truth["stages"]) >= {"input", "inference", "output", "post"}, f"{model}: four stages seen on the lines", truth["stages"])
         print(f"# {model}: {device_s / 2:.4f} s an inference by the device's clock")
+    finally:
+        os.close(fd)
+
+
+def check_brownout(t, directory):
+    """The supply sags below the brown-out threshold for some milliseconds: the board starts again and says why."""
+    fd = open_uart(os.path.join(directory, "uart"))
+    try:
+        d = Dialogue(fd, fd)
+        told = control(directory, cmd="fault", name="brown-out", on=True, params={})
+        t.ok(b"error" not in told, "brown-out: the bench makes one", told)
+        boot = d.until_ready(30)
+        t.ok(boot[-2:] == ["m-timestamp-mode-energy", "m-init-done"], "brown-out: the board starts again", boot)
+        t.ok((fields(d.say("jf on"), "reset") or [""])[0] == "brownout", "brown-out: the reset cause is brownout")
     finally:
         os.close(fd)
 
@@ -195,6 +213,7 @@ def main():
                 check_timer_wrap(t, directory, ports)
                 check_flood(t, directory)
         check_fault(t, directory, ports)
+        check_brownout(t, directory)
     check_mlperf(t)
     t.end()
 
