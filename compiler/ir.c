@@ -88,6 +88,24 @@ static int activation_tensor(const struct check *c, const struct ir_tensor *t, c
     return 0;
 }
 
+/* An int32 accumulator must not overflow for any input: per channel, sum |w - zp_w| * max |x - zp_x| + |bias| < 2^31. Weight k
+ * of channel ch lies at ch * step + k * stride. */
+static int accumulators(const struct check *c, int32_t channels, int32_t per_channel, int32_t step, int32_t stride) {
+    const struct ir_tensor *x = in(c, 0), *w = in(c, 1), *b = in(c, 2);
+    int64_t zx = ir_zero_point(x), most = zx + 128 > 127 - zx ? zx + 128 : 127 - zx, zw = ir_zero_point(w);
+    for (int32_t ch = 0; ch < channels; ch++) {
+        int64_t sum = b ? llabs((long long)ir_const_i32(b, ch)) : 0;
+        const uint8_t *p = w->data + (size_t)ch * (size_t)step;
+        for (int32_t k = 0; k < per_channel; k++, p += stride) {
+            sum += most * llabs((int8_t)*p - (long long)zw);
+        }
+        if (sum > INT32_MAX) {
+            return fail(c, "the accumulator of channel %d can exceed 32 bits", ch);
+        }
+    }
+    return 0;
+}
+
 /* Weights and bias of conv, depthwise, dense; channels: along which axis scales may run. */
 static int weights(const struct check *c, int axis) {
     const struct ir_tensor *w = in(c, 1), *b = in(c, 2), *o = out(c);
@@ -152,7 +170,11 @@ static int check_conv(const struct check *c) {
     bool fits = depthwise ? w->shape[0] == 1 && w->shape[3] == ir_dim(o, 0) && n->depth_mult >= 1 && ir_dim(o, 0) % n->depth_mult == 0 &&
                                 ir_dim(o, 0) / n->depth_mult == ir_dim(x, 0)
                           : w->shape[0] == ir_dim(o, 0) && w->shape[3] == ir_dim(x, 0);
-    return fits ? 0 : fail(c, "its weights do not fit the channels of input and output");
+    if (!fits) {
+        return fail(c, "its weights do not fit the channels of input and output");
+    }
+    int32_t channels = ir_dim(o, 0), taps = w->elements / channels;
+    return depthwise ? accumulators(c, channels, taps, 1, channels) : accumulators(c, channels, taps, taps, 1);
 }
 
 static int check_dense(const struct check *c) {
@@ -167,7 +189,7 @@ static int check_dense(const struct check *c) {
     if (w->shape[0] != ir_dim(o, 0) || x->elements % w->shape[1] != 0 || x->elements / w->shape[1] != o->elements / w->shape[0]) {
         return fail(c, "its weights do not fit input and output");
     }
-    return 0;
+    return accumulators(c, w->shape[0], w->shape[1], w->shape[1], 1);
 }
 
 static int check_pool(const struct check *c) {
@@ -201,6 +223,9 @@ static int check_same_size(const struct check *c) {
     }
     if (n->op == IR_RESHAPE && (ir_scale(x, 0) != ir_scale(o, 0) || ir_zero_point(x) != ir_zero_point(o))) {
         return fail(c, "input and output are quantized differently");
+    }
+    if (n->op == IR_SOFTMAX && ir_dim(x, 0) > 4095) {
+        return fail(c, "%d classes; its sum has room for 4095", ir_dim(x, 0));
     }
     if (n->op == IR_SOFTMAX && (ir_scale(o, 0) != 1.0f / 256.0f || ir_zero_point(o) != -128 || !isfinite(n->beta) || n->beta <= 0.0f)) {
         return fail(c, "its output must have scale 1/256 and zero point -128, and beta be positive");

@@ -101,6 +101,9 @@ static int lower_conv(const struct program *p, const struct ir_node *n, struct l
         quantize_multiplier((double)ir_scale(x, 0) * (double)ir_scale(w, i) / (double)ir_scale(o, 0), &l->mult[i], &l->shift[i]);
         if (single) {
             l->scale[i] = ir_scale(x, 0) * ir_scale(w, i) / ir_scale(o, 0);
+            if (!isfinite(l->scale[i])) {
+                return JF_E_UNSUPPORTED;
+            }
         }
     }
     c->in_h = (int16_t)ir_dim(x, 2);
@@ -137,6 +140,9 @@ static int lower_dense(const struct program *p, const struct ir_node *n, struct 
     if (single) {
         l->scale[0] = product / ir_scale(o, 0);
     }
+    if (!isfinite(product) || (single && !isfinite(l->scale[0]))) {
+        return JF_E_UNSUPPORTED;
+    }
     d->in_n = w->shape[1];
     d->out_n = w->shape[0];
     d->batch = x->elements / w->shape[1];
@@ -162,6 +168,9 @@ static int lower_add(const struct program *p, const struct ir_node *n, struct lo
     if (p->numerics == NUMERICS_LITERT) {
         a->a_scale = ir_scale(x, 0) / ir_scale(o, 0);
         a->b_scale = ir_scale(y, 0) / ir_scale(o, 0);
+        if (!isnormal(a->a_scale) || !isnormal(a->b_scale)) {
+            return JF_E_UNSUPPORTED;
+        }
     }
     clamp_bounds(n, o, &a->act_min, &a->act_max);
     l->in[1] = n->inputs[1];
@@ -204,6 +213,9 @@ static int lower_softmax(const struct program *p, const struct ir_node *n, struc
         if (!l->table) {
             return JF_E_NOMEM;
         }
+        if (!isfinite(ir_scale(x, 0) * n->beta)) {
+            return JF_E_UNSUPPORTED;
+        }
         for (int i = 0; i < 256; i++) {
             l->table[i] = expf(-ir_scale(x, 0) * n->beta * (float)i);
         }
@@ -242,13 +254,19 @@ int program_build(const struct ir_model *m, enum numerics numerics, struct progr
     p.nodes = calloc((size_t)m->n_nodes, sizeof *p.nodes);
     p.offset = calloc((size_t)m->n_tensors, sizeof *p.offset);
     int r = p.nodes && p.offset ? 0 : JF_E_NOMEM;
-    for (int i = 0; i < m->n_nodes && r == 0; i++) {
-        r = lower_node(&p, &m->nodes[i], &p.nodes[i]);
+    int at = 0;
+    for (; at < m->n_nodes && r == 0; at++) {
+        r = lower_node(&p, &m->nodes[at], &p.nodes[at]);
     }
     r = r < 0 ? r : program_plan(&p);
+    if (r == JF_E_UNSUPPORTED) {
+        (void)err_set(reterr, r, "node %d (%s): the ratio of its scales is beyond a float's range", at - 1, ir_op_name(m->nodes[at - 1].op));
+    } else if (r < 0) {
+        (void)err_set(reterr, r, r == JF_E_TOO_LARGE ? "the activations need more than 64 MiB" : "no memory to lower the model");
+    }
     if (r < 0) {
         program_done(&p);
-        return err_set(reterr, r, r == JF_E_TOO_LARGE ? "the activations need more than 64 MiB" : "no memory to lower the model");
+        return r;
     }
     *ret_p = p;
     return 0;

@@ -2,6 +2,7 @@
  * jf-model: reads a quantized model, runs it on the host, writes it as C. This file: commands, options, files. */
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <sodium.h>
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "compiler/emit.h"
 #include "compiler/tflite.h"
@@ -46,9 +48,13 @@ static int fail(const struct err *e, const char *name) {
 }
 
 static int read_file(const char *path, size_t max, uint8_t **ret_p, size_t *ret_n, struct err *reterr) {
-    FILE *f = fopen(path, "rb");
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* a FIFO must not block */
+    FILE *f = fd >= 0 ? fdopen(fd, "rb") : NULL;
     struct stat st;
     if (!f) {
+        if (fd >= 0) {
+            (void)close(fd);
+        }
         return err_set_errno(reterr, JF_E_IO, errno, "cannot be read");
     }
     if (fstat(fileno(f), &st) != 0 || !S_ISREG(st.st_mode) || st.st_size <= 0 || (uint64_t)st.st_size > max) {
@@ -277,7 +283,11 @@ static int parse(int argc, char **argv, struct options *o) {
     for (int i = 2; i < argc; i++) {
         bool known = false;
         for (size_t k = 0; k < sizeof texts / sizeof texts[0]; k++) {
-            if (strcmp(argv[i], texts[k].name) == 0 && i + 1 < argc) {
+            if (strcmp(argv[i], texts[k].name) == 0) {
+                if (i + 1 >= argc) {
+                    (void)fprintf(stderr, "jf-model: %s wants a value (try --help)\n", argv[i]);
+                    return -1;
+                }
                 *texts[k].dst = argv[++i];
                 known = true;
                 break;
@@ -297,7 +307,11 @@ static int parse(int argc, char **argv, struct options *o) {
             return -1;
         }
     }
-    return o->model ? 0 : -1;
+    if (!o->model) {
+        (void)fprintf(stderr, "jf-model: %s wants a MODEL.tflite (try --help)\n", argv[1]);
+        return -1;
+    }
+    return 0;
 }
 
 int main(int argc, char **argv) {
@@ -333,6 +347,10 @@ int main(int argc, char **argv) {
         }
         int code = commands[k].run(&o, &l);
         unload(&l);
+        if (fflush(stdout) != 0 || ferror(stdout)) {
+            (void)fprintf(stderr, "jf-model: the output could not be written\n");
+            return 1;
+        }
         return code;
     }
     usage(stderr);

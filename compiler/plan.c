@@ -8,6 +8,7 @@
 
 #define ALIGN 4
 #define PLAN_TRIES 4000
+#define PLAN_SEARCHED 128 /* pieces; beyond, largest first must do */
 
 struct slot { /* one piece of memory: a tensor and those aliased to it */
     int tensor, from, to; /* alive during nodes [from, to] */
@@ -16,25 +17,28 @@ struct slot { /* one piece of memory: a tensor and those aliased to it */
 
 static int32_t aligned(int32_t n) { return (n + ALIGN - 1) / ALIGN * ALIGN; }
 
-static int root_of(const int *alias, int t) {
-    while (alias[t] >= 0) {
-        t = alias[t];
-    }
-    return t;
-}
+static int root_of(const int *alias, int t) { return alias[t] >= 0 ? alias[t] : t; }
 
-/* Tensor whose memory the node's output takes over, -1: none. */
-static int takes_over(const struct ir_model *m, int i) {
-    const struct ir_node *n = &m->nodes[i];
-    if (n->op == IR_RESHAPE) {
-        return n->inputs[0];
+/* alias[t]: the root tensor whose memory t shares, -1: its own. group_last[root]: when the last tensor that shares it dies. An
+ * ADD may write over an input only when nothing else that shares the input's memory is read later. */
+static void share(const struct ir_model *m, int *alias, int *group_last) {
+    for (int t = 0; t < m->n_tensors; t++) {
+        alias[t] = -1;
+        group_last[t] = m->tensors[t].last_use;
     }
-    for (int k = 0; n->op == IR_ADD && k < 2; k++) {
-        if (m->tensors[n->inputs[k]].last_use == i) {
-            return n->inputs[k];
+    for (int i = 0; i < m->n_nodes; i++) {
+        const struct ir_node *n = &m->nodes[i];
+        int root = n->op == IR_RESHAPE ? root_of(alias, n->inputs[0]) : -1;
+        for (int k = 0; n->op == IR_ADD && root < 0 && k < 2; k++) {
+            int r = root_of(alias, n->inputs[k]);
+            root = group_last[r] == i ? r : -1;
+        }
+        if (root >= 0) {
+            int last = m->tensors[n->output].last_use;
+            alias[n->output] = root;
+            group_last[root] = last > group_last[root] ? last : group_last[root];
         }
     }
-    return -1;
 }
 
 static bool overlap(const struct slot *a, const struct slot *b) { return a->from <= b->to && b->from <= a->to; }
@@ -96,7 +100,7 @@ static int64_t search(struct slot *slots, int n, int32_t bound) {
     qsort(slots, (size_t)n, sizeof *slots, by_size);
     int64_t best = place_all(slots, n);
     uint32_t x = 1;
-    for (int i = 0; i < PLAN_TRIES && best > bound && n > 1 && n <= 256; i++) {
+    for (int i = 0; i < PLAN_TRIES && best > bound && n > 1 && n <= PLAN_SEARCHED; i++) {
         x = x * 1664525u + 1013904223u;
         int a = (int)((x >> 8) % (uint32_t)n), b = (int)((x >> 20) % (uint32_t)n);
         exchange(slots, a, b);
@@ -137,15 +141,11 @@ int program_plan(struct program *p) {
     const struct ir_model *m = p->model;
     size_t n_t = (size_t)m->n_tensors;
     int *alias = calloc(n_t, sizeof *alias), *slot_of = calloc(n_t, sizeof *slot_of);
+    int *group_last = calloc(n_t, sizeof *group_last);
     struct slot *slots = calloc(n_t, sizeof *slots);
-    int r = alias && slot_of && slots ? 0 : JF_E_NOMEM;
+    int r = alias && slot_of && group_last && slots ? 0 : JF_E_NOMEM;
     if (r == 0) {
-        for (int t = 0; t < m->n_tensors; t++) {
-            alias[t] = -1;
-        }
-        for (int i = 0; i < m->n_nodes; i++) {
-            alias[m->nodes[i].output] = takes_over(m, i);
-        }
+        share(m, alias, group_last);
         int n = collect(p, alias, slot_of, slots);
         p->lower_bound_bytes = bound_of(slots, n, m->n_nodes);
         int64_t end = search(slots, n, p->lower_bound_bytes);
@@ -161,6 +161,7 @@ int program_plan(struct program *p) {
     }
     free(alias);
     free(slot_of);
+    free(group_last);
     free(slots);
     return r;
 }

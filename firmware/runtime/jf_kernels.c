@@ -3,7 +3,7 @@
  * (fixedpoint.h) as restated in the TensorFlow Lite 8-bit quantization specification. */
 #include "firmware/runtime/jf_kernels.h"
 
-/* a*b/2^31, rounded half away from zero; the one overflow saturates. */
+/* a*b/2^31, rounded half up (also for negative products: gemmlowp's nudge); the one overflow saturates. */
 static inline int32_t high_mul(int32_t a, int32_t b) {
     if (a == b && a == INT32_MIN) {
         return INT32_MAX;
@@ -38,12 +38,16 @@ static inline int32_t nearest_even(float v) {
     return (int32_t)(biased - 12582912.0f);
 }
 
+/* Clamps v + zp to [lo, hi]; compares before adding, because v may be near the type's limits. */
+static inline int8_t clamped(int32_t v, int32_t zp, int32_t lo, int32_t hi) {
+    v = v < lo - zp ? lo - zp : v;
+    v = v > hi - zp ? hi - zp : v;
+    return (int8_t)(v + zp);
+}
+
 static inline int8_t requant(const struct jfk_requant *q, int32_t acc, int32_t ch) {
     int32_t v = q->scale ? nearest_even((float)acc * q->scale[ch]) : jfk_multiply(acc, q->mult[ch], q->shift[ch]);
-    v += q->out_zp;
-    v = v < q->act_min ? q->act_min : v;
-    v = v > q->act_max ? q->act_max : v;
-    return (int8_t)v;
+    return clamped(v, q->out_zp, q->act_min, q->act_max);
 }
 
 struct span {
@@ -162,9 +166,7 @@ void jfk_add(const struct jfk_add *p, const int8_t *a, const int8_t *b, int8_t *
             int32_t sy = jfk_multiply(y * (1 << p->left_shift), p->b_mult, p->b_shift);
             v = jfk_multiply(sx + sy, p->out_mult, p->out_shift);
         }
-        v += p->out_zp;
-        v = v < p->act_min ? p->act_min : v;
-        out[i] = (int8_t)(v > p->act_max ? p->act_max : v);
+        out[i] = clamped(v, p->out_zp, p->act_min, p->act_max);
     }
 }
 

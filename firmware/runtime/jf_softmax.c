@@ -82,7 +82,8 @@ static void row_tflm(const struct jfk_softmax *p, const int8_t *in, int8_t *out,
         int32_t d = in[i] - max, v = -128;
         if (d >= p->diff_min) {
             int32_t e = exp_negative(high_mul(d * (1 << p->shift), p->mult));
-            v += round_shift(high_mul(scale, e), over_unit + 31 - 8);
+            int down = over_unit + 31 - 8;
+            v += down > 31 ? 0 : round_shift(high_mul(scale, e), down); /* 2^31 >> 32 rounds to 0 */
         }
         out[i] = (int8_t)(v > 127 ? 127 : v < -128 ? -128 : v);
     }
