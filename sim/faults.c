@@ -3,7 +3,6 @@
  * of effects. One thread. */
 #include "sim/faults.h"
 
-#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,14 +102,13 @@ bool fault_fires(struct faults *f, enum fault_id id) {
 }
 
 double fault_param(const struct faults *f, enum fault_id id, const char *name) {
-    const struct param_def *d;
+    const struct param_def *d = NULL;
     for (int k = 0; k < PARAMS_MAX && (d = param_nth(id, k)); k++) {
         if (strcmp(d->name, name) == 0) {
             return f->fault[id].value[k];
         }
     }
-    assert(!"no such fault parameter");
-    return 0.0;
+    abort(); /* a programmer's error: no such parameter */
 }
 
 /* Finds where the number called name of fault id is stored, with its bounds; NULL: no such parameter. *ret_scale: what

@@ -25,7 +25,7 @@ void faults_free(struct faults *f); /* NULL allowed */
 bool fault_on(const struct faults *f, enum fault_id id);
 /* One opportunity for the effect: honours "after", counts the effect, switches itself off after "count". */
 bool fault_fires(struct faults *f, enum fault_id id);
-/* The parameter's value, or its default; an unknown name is a programmer's error (assert). */
+/* The parameter's value, or its default; an unknown name is a programmer's error (abort). */
 double fault_param(const struct faults *f, enum fault_id id, const char *name);
 
 /* Control socket: params may be NULL or an object. A bad name, type or value: JF_E_INVAL, reterr->where the field

@@ -34,6 +34,7 @@ struct hmo {
     size_t sent; /* of out */
     bool replied; /* the present line has produced output: it ends with a line feed */
     bool close_after; /* short block fault */
+    int64_t late_until; /* late fault: nothing is sent before; 0: none */
 };
 
 static void client_close(struct hmo *h) {
@@ -45,10 +46,15 @@ static void client_close(struct hmo *h) {
     h->sent = 0;
     h->replied = false;
     h->close_after = false;
+    h->late_until = 0;
     buf_clear(&h->out);
 }
 
 static void client_write(struct hmo *h) {
+    if (elec_now_ps(h->elec) < h->late_until) {
+        return;
+    }
+    h->late_until = 0;
     while (h->client >= 0 && h->sent < h->out.len) {
         ssize_t w = send(h->client, h->out.data + h->sent, h->out.len - h->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (w < 0 && (errno == EAGAIN || errno == EINTR)) {
@@ -82,6 +88,9 @@ static void reply_faults(struct hmo *h, size_t before) {
         h->out.len = before + (size_t)(part * (double)(h->out.len - before));
         h->close_after = true;
     }
+    if (fault_fires(h->faults, FAULT_SCOPE_LATE)) {
+        h->late_until = elec_now_ps(h->elec) + (int64_t)(fault_param(h->faults, FAULT_SCOPE_LATE, "s") * (double)ELEC_PS_PER_S);
+    }
 }
 
 /* Takes the next command off the line buffer into out; false: none is complete. *ret_last: it ends its line. */
@@ -106,7 +115,7 @@ static void commands_run(struct hmo *h) {
     char text[512];
     size_t used;
     bool last;
-    while (h->client >= 0 && h->sent == 0 && !h->close_after && command_next(h, text, sizeof text, &used, &last)) {
+    while (h->client >= 0 && h->sent == 0 && h->late_until == 0 && !h->close_after && command_next(h, text, sizeof text, &used, &last)) {
         size_t before = h->out.len;
         if (h->replied && before > 0 && strchr(text, '?')) {
             if (buf_put(&h->out, ";", 1) < 0) { /* several replies of one line are joined by semicolons */
@@ -167,7 +176,7 @@ static int hmo_fds(void *self, struct pollfd *out, int cap) {
     } else {
         bool busy = h->sent < h->out.len;
         out[0] = (struct pollfd){.fd = h->client, .events = (short)(busy ? POLLOUT : POLLIN)};
-        if (h->scpi.hold) {
+        if (h->scpi.hold || h->late_until != 0) {
             out[0].events = POLLRDHUP;
         }
     }
@@ -202,7 +211,10 @@ static void hmo_ready(void *self, const struct pollfd *fds, int n) {
 static void hmo_step(void *self, int64_t now_ps) {
     struct hmo *h = self;
     hmo_acq_step(&h->acq, now_ps);
-    if (h->client >= 0 && h->scpi.hold) {
+    if (h->client >= 0 && h->late_until != 0) {
+        client_write(h);
+    }
+    if (h->client >= 0 && (h->scpi.hold || (h->late_until == 0 && h->line_len > 0))) {
         commands_run(h);
     }
 }

@@ -331,6 +331,16 @@ static void faults_act(void **state) {
     assert_true(bench.len == 0 && !bench.closed);
     assert_int_equal(faults_set(bench.faults, "scope-mute", false, NULL, NULL), 0);
     assert_string_equal(ask(&bench, "*OPC?"), "1");
+    p = json_pack("{s:f}", "s", 0.25);
+    assert_int_equal(faults_set(bench.faults, "scope-late", true, p, NULL), 0);
+    json_decref(p);
+    say(&bench, "*OPC?");
+    run(&bench, 240 * MS, 1e-3);
+    assert_int_equal(bench.len, 0);
+    run(&bench, 20 * MS, 1e-3);
+    assert_int_equal(bench.len, 2);
+    assert_int_equal(faults_set(bench.faults, "scope-late", false, NULL, NULL), 0);
+    assert_string_equal(ask(&bench, "*OPC?"), "1");
     assert_int_equal(faults_set(bench.faults, "scope-close", true, NULL, NULL), 0);
     say(&bench, "*IDN?");
     assert_true(bench.closed && bench.len == 0);

@@ -394,12 +394,39 @@ static void errors_show(void **state) {
     bench_close(&bench);
 }
 
+/* A load step from 2 mA to 20 mA changes from range 2 to 3: three samples are disturbed, and only with `switching`. */
+static void switching_disturbs(void **state) {
+    (void)state;
+    for (int on = 0; on < 2; on++) {
+        struct profile p;
+        profile_ideal(&p);
+        p.switching = on == 1;
+        bench_open(&bench, &p);
+        load_mark(bench.elec, 0x00);
+        run(&bench, 5 * MS, 2e-3);
+        send_bytes(&bench, "06");
+        run(&bench, 5 * MS, 2e-3);
+        load_mark(bench.elec, 0x40);
+        run(&bench, 5 * MS, 20e-3);
+        settle(&bench);
+        size_t off = 0;
+        for (size_t k = 0; k < bench.len / 4; k++) {
+            uint32_t w = word(&bench, k);
+            bool high = w >> 30 & 1u; /* D6 marks the step, on a cell's border */
+            assert_int_equal(w >> 14 & 7, high ? 3 : 2);
+            off += high && fabs(ampere(&bench, w) - 20e-3) > 100e-6;
+        }
+        assert_int_equal(off, on ? 3 : 0);
+        bench_close(&bench);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(metadata_text),       cmocka_unit_test(means_are_unbiased), cmocka_unit_test(square_wave_charge),
         cmocka_unit_test(never_ahead_of_time), cmocka_unit_test(counter_jumps),      cmocka_unit_test(stream_faults),
         cmocka_unit_test(awkward_habits),      cmocka_unit_test(supply_follows_the_port), cmocka_unit_test(unplug_and_back),
-        cmocka_unit_test(errors_show),
+        cmocka_unit_test(errors_show),         cmocka_unit_test(switching_disturbs),
     };
     return cmocka_run_group_tests_name("ppk2", tests, NULL, NULL);
 }
