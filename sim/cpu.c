@@ -20,6 +20,13 @@ int cm7_new(const struct cm7_mem *mem, size_t n_mem, const struct cm7_bus *bus, 
     }
     memcpy(c->mem, mem, n_mem * sizeof *mem);
     c->n_mem = n_mem;
+    for (size_t i = 0; i < n_mem; i++) {
+        c->executed[i] = calloc(mem[i].size / CPU_GRAIN / 8, 1);
+        if (!c->executed[i]) {
+            rc = err_set(reterr, JF_E_NOMEM, "core");
+            goto fail_cpu;
+        }
+    }
     c->bus = *bus;
     c->gen = 1;
     c->tick_every = c->tick_at = UINT64_MAX;
@@ -50,6 +57,9 @@ void cm7_free(struct cpu *c) {
     }
     if (c->step) {
         (void)uc_close(c->step);
+    }
+    for (size_t i = 0; i < c->n_mem; i++) {
+        free(c->executed[i]);
     }
     free(c->blocks);
     free(c);
@@ -180,7 +190,32 @@ bool cm7_store(struct cpu *c, uint32_t addr, unsigned size, uint32_t value) {
     return true;
 }
 
+void cm7_mark_code(struct cpu *c, uint32_t addr, uint32_t n) {
+    for (size_t i = 0; i < c->n_mem; i++) {
+        uint32_t off = addr - c->mem[i].base;
+        for (uint32_t g = off / CPU_GRAIN; off < c->mem[i].size && g <= (off + n - 1) / CPU_GRAIN && g < c->mem[i].size / CPU_GRAIN; g++) {
+            c->executed[i][g / 8] |= (uint8_t)(1u << g % 8);
+        }
+    }
+}
+
+/* Takes the marks in the range away; true if there was one. */
+static bool unmark_code(struct cpu *c, uint32_t addr, uint32_t n) {
+    bool any = false;
+    for (size_t i = 0; i < c->n_mem; i++) {
+        uint32_t off = addr - c->mem[i].base;
+        for (uint32_t g = off / CPU_GRAIN; off < c->mem[i].size && g <= (off + n - 1) / CPU_GRAIN && g < c->mem[i].size / CPU_GRAIN; g++) {
+            any |= c->executed[i][g / 8] >> g % 8 & 1u;
+            c->executed[i][g / 8] &= (uint8_t)~(1u << g % 8);
+        }
+    }
+    return any;
+}
+
 void cm7_touched(struct cpu *c, uint32_t addr, uint32_t n) {
+    if (n == 0 || !unmark_code(c, addr, n)) {
+        return; /* the usual case: data, or flash being filled */
+    }
     uint32_t end = addr + n;
     c->dirty_lo = addr < c->dirty_lo ? addr : c->dirty_lo;
     c->dirty_hi = end > c->dirty_hi ? end : c->dirty_hi;
@@ -247,6 +282,7 @@ void cm7_reset(struct cpu *c, bool power_on) {
     cm7_set(c, UC_ARM_REG_FPSCR, 0);
     cm7_set(c, UC_ARM_REG_LR, 0xFFFFFFFFu);
     c->gen++;
+    c->dhcsr &= ~DHCSR_HALT; /* cleared by a core reset (Cortex-M TRMs); may be set again while reset is held */
     c->reset_seen = true;
 }
 

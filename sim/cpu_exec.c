@@ -50,6 +50,7 @@ static const struct cm7_block *block_of(struct cpu *c, uint32_t addr, uint32_t s
     *b = (struct cm7_block){.addr = addr, .size = size, .gen = c->gen};
     if (code) {
         cm7_block_decode(code, size, b);
+        cm7_mark_code(c, addr, size);
     }
     if (kind == CPU_MEM_FLASH && !(c->ccr & CCR_IC)) {
         b->cycles = (uint16_t)(b->cycles + c->fetch_wait * ((size + 15) / 16)); /* one 128-bit read each */

@@ -12,6 +12,7 @@
 #define CPU_BLOCKS 32768 /* power of two */
 #define CPU_FIXES 256
 #define CPU_BREAKS 8
+#define CPU_GRAIN 64u
 
 enum { EXC_RESET = 1, EXC_NMI, EXC_HARD, EXC_MEM, EXC_BUS, EXC_USAGE, EXC_SVC = 11, EXC_DEBUG, EXC_PENDSV = 14, EXC_SYSTICK };
 enum { ATT_STOP = 1, ATT_MASKED = 2, ATT_FAULT = 4, ATT_FPU = 8, ATT_LOOK = ATT_STOP | ATT_MASKED | ATT_FAULT };
@@ -88,7 +89,8 @@ struct cpu {
     struct cm7_block *blocks; /* CPU_BLOCKS entries */
     uint32_t gen;
     unsigned fetch_wait;
-    uint32_t dirty_lo, dirty_hi; /* code possibly stale in the engines */
+    uint8_t *executed[CPU_MEMS]; /* a bit per CPU_GRAIN bytes: code from there is known to the engines */
+    uint32_t dirty_lo, dirty_hi; /* such code, changed since */
     struct cm7_fix fix[CPU_FIXES];
     size_t n_fix;
 
@@ -116,6 +118,7 @@ bool cm7_store(struct cpu *c, uint32_t addr, unsigned size, uint32_t value);
 void cm7_set_state(struct cpu *c, enum cm7_state s);
 void cm7_use(struct cpu *c, uc_engine *uc);
 bool cm7_wants_step_engine(const struct cpu *c);
+void cm7_mark_code(struct cpu *c, uint32_t addr, uint32_t n); /* is executed from here */
 void cm7_settle(struct cpu *c); /* stores into flash undone and handed over; inside a hook too */
 void cm7_drop_stale(struct cpu *c); /* forget translations of changed memory; outside hooks */
 void cm7_single_step(struct cpu *c);

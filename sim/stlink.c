@@ -19,7 +19,7 @@
 #define CONNECT_ID 1u
 #define SERVER_OK 1u
 #define SERVER_BAD 0x1001u
-#define BURST 64 /* requests answered in one turn */
+#define BURST 8 /* requests answered in one turn: the core has to move on between them */
 #define SPIN_US 60
 
 struct client {
