@@ -34,6 +34,10 @@ struct synth {
     double t_end;
     /* instrument errors: reported = true * (1 + gain) + offset + noise, quantized by step */
     double noise_a, gain, offset_a, step_a;
+    /* auto_range: range 1 from range_amp upwards, each with errors of its own: true = reported * (1 + gain) + offset */
+    bool auto_range;
+    double range_amp, range_gain[2], range_offset[2], range_step[2];
+    double volt_reported; /* what the voltage channel says; 0: the truth */
     uint64_t seed;
     double host_rate; /* host seconds per device second, minus 1 */
     double host_jitter_s; /* one-sided exponential arrival delay */
@@ -188,17 +192,23 @@ static inline void synth_fill(const struct synth *s, struct synth_buffers *b, st
         int64_t at = n + k;
         double t = (double)(at + shift) * s->dt;
         double x = synth_mean(s, ci, t, t + s->dt) * (1 + s->gain) + s->offset_a;
+        int rg = s->auto_range && x >= s->range_amp;
+        double step = s->auto_range ? s->range_step[rg] : s->step_a;
+        if (s->auto_range)
+            x = (x - s->range_offset[rg]) / (1 + s->range_gain[rg]);
         if (s->noise_a > 0) { /* noise depends on the sample alone, so that every pass sees the same */
             struct measure_rng g;
             measure_rng_init(&g, s->seed * 0x9e3779b97f4a7c15ull + (uint64_t)at);
             x += s->noise_a * measure_rng_normal(&g);
         }
-        if (s->step_a > 0)
-            x = s->step_a * nearbyint(x / s->step_a);
+        if (step > 0)
+            x = step * nearbyint(x / step);
         b->i[k] = (float)x;
         b->m[k] = synth_marker(s, cm, t + s->phi * s->dt);
-        b->v[k] = (float)(at >= s->dip_from && at < s->dip_to ? s->dip_v : s->volt);
+        b->v[k] = (float)(at >= s->dip_from && at < s->dip_to ? s->dip_v : s->volt_reported > 0 ? s->volt_reported : s->volt);
         b->r[k] = (uint8_t)(at >= s->range_from && at < s->range_to);
+        if (s->auto_range)
+            b->r[k] = (uint8_t)rg;
         if (s->range_period > 0)
             b->r[k] = (uint8_t)(at / s->range_period & 1);
         b->q[k] = (uint8_t)((at == s->clip_at ? MEASURE_CLIPPED : 0) | (at == s->over_at ? MEASURE_OVERRANGE : 0));
