@@ -315,7 +315,7 @@ int attempt_supply(struct attempt *a, bool on, struct err *reterr) {
 int attempt_flash(struct attempt *a, enum flash_op op, int deadline_ms, bool *ret_equal, struct err *reterr) {
     const struct flash_runner *run = a->w->runner;
     bool image = op == FLASH_COMPARE || op == FLASH_WRITE || op == FLASH_VERIFY;
-    a->board_touched = true;
+    a->board_touched = a->board_touched || op != FLASH_IDENTIFY; /* looking changes nothing: what was safe stays safe */
     int r = run->begin(a->flash, op, image ? a->firmware_path : NULL, deadline_ms, reterr);
     if (r < 0) {
         return attempt_blame(a, "probe", r);

@@ -203,7 +203,7 @@ static void record(struct attempt *a, int input, int segment) {
     struct measure_request *q = &a->cap->requests[a->cap->n_requests++];
     q->inferences = a->n;
     q->sent_ns = i->sent_ns;
-    q->start_ns = i->start_ns;
+    q->start_ns = i->done_ns ? i->start_ns : 0; /* a board that restarted has no end to go with the start */
     q->done_ns = i->done_ns;
     q->ready_ns = a->reset_seen ? raw_now(a) : i->ready_ns;
     q->segment = segment;
