@@ -17,8 +17,8 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]', re.M)
 # Who may include whom: first matching prefix of the including file wins (architecture, section 1).
 MAY_INCLUDE = [
     ("base/", ["base/"]),
-    ("drivers/power/sigrok/", ["base/", "drivers/power/power.h", "drivers/power/sigrok/"]),
-    ("drivers/power/ppk2/", ["base/", "drivers/power/power.h", "drivers/power/ppk2/"]),
+    ("drivers/power/sigrok/", ["base/", "drivers/power/power.h", "drivers/power/conf.h", "drivers/power/sigrok/"]),
+    ("drivers/power/ppk2/", ["base/", "drivers/power/power.h", "drivers/power/conf.h", "drivers/power/ppk2/"]),
     ("drivers/power/", ["base/", "drivers/power/"]),
     ("drivers/flash/openocd/", ["base/", "drivers/flash/flash.h", "drivers/flash/openocd/"]),
     ("drivers/flash/", ["base/", "drivers/flash/"]),
