@@ -20,6 +20,21 @@ static int64_t now_us(void) {
     return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
+/* All of it, however slowly the driver reads: a full pty must not look like a fault. */
+static void put(struct fake_ppk2 *f, const void *src, size_t n) {
+    const uint8_t *p = src;
+    while (n > 0 && !atomic_load(&f->quit)) {
+        ssize_t got = write(f->master, p, n);
+        if (got > 0) {
+            p += got;
+            n -= (size_t)got;
+        } else {
+            struct timespec ms = {0, 1000000};
+            (void)nanosleep(&ms, NULL);
+        }
+    }
+}
+
 static void send_text(struct fake_ppk2 *f) {
     static const char *const keys[] = {"GS", "GI", "UG", "O", "S", "I"};
     static const char *const r[] = {"1031.64", "101.65", "10.15", "0.94", "0.043"};
@@ -32,7 +47,7 @@ static void send_text(struct fake_ppk2 *f) {
         }
     }
     n += snprintf(text + n, sizeof text - (size_t)n, "VDD: 3000\nHW: 9173\nmode: 2\nIA: 56\nEND\n");
-    (void)!write(f->master, text, (size_t)n);
+    put(f, text, (size_t)n);
 }
 
 struct line {
@@ -114,7 +129,7 @@ static bool stream(struct fake_ppk2 *f, struct line *l) {
     if (fault == FAKE_PPK2_SHORT_WORD) {
         n = n > 2 ? 2 : n;
     }
-    (void)!write(f->master, out, n);
+    put(f, out, n);
     if (fault == FAKE_PPK2_UNPLUG || fault == FAKE_PPK2_SHORT_WORD) {
         struct timespec ms20 = {0, 20000000};
         (void)nanosleep(&ms20, NULL);

@@ -75,6 +75,9 @@ struct sk_watch {
 int sk_watch_begin(struct sk_watch *w, const struct sk_conf *c, const struct clock_src *clock, int cancel_fd, struct err *reterr) JF_MUST_CHECK;
 enum sk_verdict sk_watch_now(struct sk_watch *w);
 enum sk_verdict sk_watch_end(struct sk_watch *w); /* waits for the thread, at most about 100 ms; may be called twice */
+/* Closes the sockets that libsigrok left open to the instrument: when opening fails half way, hameg-hmo forgets its own, and
+ * an instrument that serves one client would stay taken. Only while no session and no link of ours is open. */
+void sk_watch_close_left(const struct sk_conf *c);
 /* The error of a verdict; SK_FINE gives `fallback` with the given text. */
 int sk_verdict_error(enum sk_verdict v, int stall_ms, int fallback, const char *text, struct err *reterr);
 

@@ -320,6 +320,9 @@ static int read_out(struct sk *s, struct err *reterr) {
         s->dev_open = false;
     }
     enum sk_verdict last = sk_watch_end(&s->watch);
+    if (!opened) {
+        sk_watch_close_left(&s->conf);
+    }
     v = v == SK_FINE && r < 0 ? last : v; /* a failure to open is the verdict's, when there is one */
     if (v == SK_FINE) {
         return r < 0 ? err_set(reterr, r, "%s", err.text) : 0;

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * libsigrok's context, scan, options and session. Capture thread only.
  * One sr_context per process: libsigrok's drivers are process-global, and a second context would replace the first one's
- * device lists and crash at its end. This is the one place of the drivers with process-wide state, under a lock. */
+ * device lists and crash at its end. This is the one place of the drivers with process-wide state, under a lock.
+ * The context lives until the process ends: sr_exit and sr_dev_clear of 0.5.2 close every device once more, and a TCP
+ * device's close(2) hits the old descriptor number again, which by then is somebody else's file (src/std.c
+ * std_dev_clear_with_callback, src/scpi/scpi_tcp.c scpi_tcp_close; seen with a thread sanitizer). */
 #include <stdio.h>
 #include <string.h>
 
@@ -12,7 +15,6 @@
 static struct {
     pthread_mutex_t lock;
     struct sr_context *ctx;
-    int users;
     const struct sr_dev_driver *ready[MAX_DRIVERS]; /* sr_driver_init was called: a second call would lose its devices */
 } lib = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -22,7 +24,6 @@ static int lib_take(const char *name, struct sr_dev_driver **ret_driver, struct 
     if (!lib.ctx) {
         (void)sr_log_loglevel_set(SR_LOG_NONE);
         r = sr_init(&lib.ctx) == SR_OK ? 0 : err_set(reterr, JF_E_INSTRUMENT, "libsigrok does not start");
-        memset(lib.ready, 0, sizeof lib.ready);
     }
     struct sr_dev_driver *found = NULL;
     struct sr_dev_driver **all = r < 0 ? NULL : sr_driver_list(lib.ctx);
@@ -45,23 +46,10 @@ static int lib_take(const char *name, struct sr_dev_driver **ret_driver, struct 
         lib.ready[slot] = r == 0 ? found : NULL;
     }
     if (r == 0) {
-        lib.users++;
         *ret_driver = found;
-    } else if (lib.ctx && lib.users == 0) {
-        (void)sr_exit(lib.ctx);
-        lib.ctx = NULL;
     }
     (void)pthread_mutex_unlock(&lib.lock);
     return r;
-}
-
-static void lib_give(void) {
-    (void)pthread_mutex_lock(&lib.lock);
-    if (--lib.users == 0) {
-        (void)sr_exit(lib.ctx);
-        lib.ctx = NULL;
-    }
-    (void)pthread_mutex_unlock(&lib.lock);
 }
 
 /* A JSON value as the variant that this configuration key wants; NULL: it does not fit. */
@@ -256,8 +244,7 @@ void sk_lib_close(struct sk *s) {
         (void)sr_dev_close(s->sdi);
         s->dev_open = false;
     }
-    s->sdi = NULL; /* the driver's, freed with the context */
-    lib_give();
+    s->sdi = NULL; /* the driver's */
 }
 
 static void on_packet(const struct sr_dev_inst *sdi, const struct sr_datafeed_packet *packet, void *user) {

@@ -57,8 +57,10 @@ static bool is_peer(int fd, const struct addrinfo *peers) {
     return false;
 }
 
-/* Looks at every socket of this process that talks to the instrument; with `down` shuts them. */
-static void look_at_sockets(struct look *k, bool down) {
+enum deed { DEED_LOOK, DEED_SHUT, DEED_CLOSE };
+
+/* Looks at every socket of this process that talks to the instrument, and shuts or closes them. */
+static void look_at_sockets(struct look *k, enum deed deed) {
     k->found = k->closed = false;
     k->received = 0;
     DIR *d = opendir("/proc/self/fd");
@@ -77,8 +79,11 @@ static void look_at_sockets(struct look *k, bool down) {
             k->closed = k->closed || info.tcpi_state == TCP_STATE_CLOSE_WAIT;
             k->received += info.tcpi_bytes_received;
         }
-        if (down) {
+        if (deed != DEED_LOOK) {
             (void)shutdown(fd, SHUT_RDWR);
+        }
+        if (deed == DEED_CLOSE) {
+            (void)close(fd);
         }
     }
     (void)closedir(d);
@@ -102,7 +107,7 @@ static void *watch_thread(void *arg) {
         if (fds[0].revents & POLLIN) {
             break;
         }
-        look_at_sockets(&k, false);
+        look_at_sockets(&k, DEED_LOOK);
         int64_t now = clock_mono_ns(w->clock);
         if (k.received != last) {
             last = k.received;
@@ -118,11 +123,22 @@ static void *watch_thread(void *arg) {
             (void)pthread_mutex_lock(&w->lock);
             w->verdict = verdict;
             (void)pthread_mutex_unlock(&w->lock);
-            look_at_sockets(&k, true); /* again and again: the library may connect anew after a first failure */
+            look_at_sockets(&k, DEED_SHUT); /* again and again: the library may connect anew after a first failure */
         }
     }
     freeaddrinfo(peers);
     return NULL;
+}
+
+void sk_watch_close_left(const struct sk_conf *c) {
+    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    struct look k = {0};
+    struct addrinfo *peers = NULL;
+    if (c->scpi.host[0] && getaddrinfo(c->scpi.host, c->scpi.port, &hints, &peers) == 0) {
+        k.peers = peers;
+        look_at_sockets(&k, DEED_CLOSE);
+        freeaddrinfo(peers);
+    }
 }
 
 int sk_watch_begin(struct sk_watch *w, const struct sk_conf *c, const struct clock_src *clock, int cancel_fd, struct err *reterr) {
