@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * The base current of the board: a sum of terms, each with its sentence. The magnitudes are of the order of DS13195's
- * supply current tables (about 10 mA running and a few mA in Sleep at 64 MHz, 3.3 V); no figure is a measurement.
+ * supply current tables (about 12 mA running and 3 mA in Sleep at 64 MHz, 3.3 V from the LDO); no figure is a measurement.
  * The charge of executed instructions comes on top, see sim/cpu_cost.c. Pure. */
 #include "sim/board_impl.h"
 
 #define LEAK_A 0.9e-3 /* regulator, flash and analog supervision, always while powered */
 #define STOP_A 55e-6 /* Stop: regulator in low-power mode, RAM retained */
 #define RESET_A 1.4e-3 /* clock tree of HSI with the core held in reset */
-#define RUN_A_PER_HZ 46e-12 /* clock tree, prefetch and bus matrix while the core runs: 2.9 mA at 64 MHz */
-#define SLEEP_A_PER_HZ 15e-12 /* bus clocks in Sleep: 1.0 mA at 64 MHz */
-#define HALT_A_PER_HZ 30e-12 /* debug state: the core is clocked but executes nothing */
+#define RUN_A_PER_HZ 70e-12 /* clock tree, prefetch and bus matrix while the core runs: 4.5 mA at 64 MHz */
+#define SLEEP_A_PER_HZ 32e-12 /* bus clocks in Sleep: 2.0 mA at 64 MHz */
+#define HALT_A_PER_HZ 52e-12 /* debug state: the core is clocked but executes nothing */
 #define GATE_A_PER_HZ 0.35e-12 /* one enabled peripheral clock: 22 uA at 64 MHz */
 #define PLL_A 0.45e-3
 #define FLASH_PROGRAM_A 4.2e-3 /* charge pump during a program operation */

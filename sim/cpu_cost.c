@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * What instructions cost: class, cycles and charge of a decoded basic block (Thumb-2 encodings: ARM DDI 0403E, A5).
  * One cycle each; the wait states of flash and peripherals are added in sim/cpu_exec.c. Charges are ours: chosen so
- * that a mix runs at about 10 mA at 64 MHz and 3.3 V (the order of DS13195, run mode with code in flash), and
+ * that a mix runs at about 12 mA at 64 MHz and 3.3 V from the LDO (the order of DS13195, run mode with code in flash), and
  * so that kernels of different mix differ by some per cent, as on silicon. */
 #include "sim/cpu_impl.h"
 
@@ -10,13 +10,13 @@ enum insn_class { I_ALU, I_MAC, I_DIV, I_LOAD, I_STORE, I_BRANCH, I_FP, I_CLASSE
 /* Charge of one instruction (of one register for load and store multiple) in CPU_CHARGE_C = 10 fC:
  * 100 pC at 64 MHz, one per cycle, are 6.4 mA. */
 static const uint16_t charge_of[I_CLASSES] = {
-    [I_ALU] = 8200, /* one operation in the integer pipeline: 82 pC */
-    [I_MAC] = 11400, /* multiplier array and accumulator */
-    [I_DIV] = 9800, /* iterative, little of it switches per cycle */
-    [I_LOAD] = 12600, /* address, memory array read, write-back */
-    [I_STORE] = 13800, /* address, store buffer, memory array write */
-    [I_BRANCH] = 9100, /* fetch redirected */
-    [I_FP] = 12000, /* floating point data path */
+    [I_ALU] = 10200, /* one operation in the integer pipeline: 102 pC */
+    [I_MAC] = 14300, /* multiplier array and accumulator */
+    [I_DIV] = 12200, /* iterative, little of it switches per cycle */
+    [I_LOAD] = 15700, /* address, memory array read, write-back */
+    [I_STORE] = 17200, /* address, store buffer, memory array write */
+    [I_BRANCH] = 11400, /* fetch redirected */
+    [I_FP] = 15000, /* floating point data path */
 };
 
 static unsigned bits(uint32_t v) { return (unsigned)__builtin_popcount(v); }

@@ -48,7 +48,7 @@ static int execution_prio(struct cpu *c, bool with_primask) {
 }
 
 static bool deliverable(const struct cpu *c, unsigned exc) {
-    return c->pending[exc] && (exc < 16 || c->enabled[exc]) && !(c->dhcsr & DHCSR_MASKINTS && c->dhcsr & DHCSR_DEBUGEN && exc >= EXC_PENDSV);
+    return c->pending[exc] && c->enabled[exc] && !(c->dhcsr & DHCSR_MASKINTS && c->dhcsr & DHCSR_DEBUGEN && exc >= EXC_PENDSV);
 }
 
 static unsigned most_urgent(const struct cpu *c) {

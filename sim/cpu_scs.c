@@ -15,6 +15,7 @@ void cm7_scs_reset(struct cpu *c, bool power_on) {
     memset(c->active, 0, sizeof c->active);
     memset(c->enabled, 0, sizeof c->enabled);
     memset(c->level, 0, sizeof c->level);
+    memset(c->enabled, true, 16); /* system exceptions cannot be switched off here */
     memset(c->mpu, 0, sizeof c->mpu);
     c->n_pending = 0;
     c->event = false;
@@ -166,7 +167,7 @@ static uint32_t icsr_read(struct cpu *c) {
     uint32_t v = cm7_get(c, UC_ARM_REG_IPSR) & 0x1FFu;
     unsigned best = 0;
     for (unsigned e = 2; e < CPU_EXCS; e++) {
-        if (c->pending[e] && (e < 16 || c->enabled[e]) && (!best || c->prio[e] < c->prio[best])) {
+        if (c->pending[e] && c->enabled[e] && (!best || c->prio[e] < c->prio[best])) {
             best = e;
         }
         v |= e >= 16 && c->pending[e] ? 1u << 22 : 0;
@@ -330,21 +331,21 @@ static void scs_write(struct cpu *c, uint32_t reg, uint32_t v) {
     }
 }
 
-/* The byte-addressable priority registers; NULL elsewhere. */
-static uint8_t *priority(struct cpu *c, uint32_t addr) {
+/* The byte-addressable priority registers: the exception whose priority stands there, 0: none. */
+static unsigned priority_at(uint32_t addr) {
     uint32_t reg = addr - 0xE000E000u;
     if (reg >= 0x400 && reg < 0x400 + CPU_IRQS) {
-        return &c->prio[16 + reg - 0x400];
+        return 16 + reg - 0x400;
     }
-    return reg >= 0xD18 && reg < 0xD24 ? &c->prio[4 + reg - 0xD18] : NULL;
+    return reg >= 0xD18 && reg < 0xD24 ? 4 + reg - 0xD18 : 0;
 }
 
 bool cm7_ppb_read(struct cpu *c, uint32_t addr, unsigned size, bool debugger, uint32_t *ret_value) {
     (void)debugger;
     uint32_t word = 0;
-    if (priority(c, addr)) {
-        for (unsigned i = 0; i < size && priority(c, addr + i); i++) {
-            word |= (uint32_t)*priority(c, addr + i) << 8 * i;
+    if (priority_at(addr)) {
+        for (unsigned i = 0; i < size; i++) {
+            word |= (uint32_t)c->prio[priority_at(addr + i)] << 8 * i;
         }
         *ret_value = word;
         return true;
@@ -359,9 +360,9 @@ bool cm7_ppb_read(struct cpu *c, uint32_t addr, unsigned size, bool debugger, ui
 }
 
 bool cm7_ppb_write(struct cpu *c, uint32_t addr, unsigned size, bool debugger, uint32_t value) {
-    if (priority(c, addr)) {
-        for (unsigned i = 0; i < size && priority(c, addr + i); i++) {
-            *priority(c, addr + i) = (uint8_t)(value >> 8 * i & 0xF0u); /* 4 bits implemented */
+    if (priority_at(addr)) {
+        for (unsigned i = 0; i < size; i++) {
+            c->prio[priority_at(addr + i)] = (uint8_t)(value >> 8 * i & 0xF0u); /* 4 bits implemented; [0] is nobody's */
         }
         cm7_exc_refresh(c);
         return true;

@@ -145,6 +145,22 @@ static void test_lockup_and_empty_flash(void **state) {
     rig_free(r);
 }
 
+/* OpenOCD's `reset run`: the resumed core may have halted again just before; a reset clears C_HALT. */
+static void test_reset_runs(void **state) {
+    (void)state;
+    struct rig *r = rig_new(3.3, true);
+    rig_program(r, image_count, sizeof image_count);
+    assert_int_equal(cm7_state(board_cpu(r->board)), CPU_HALTED);
+    rig_poke(r, 0xE000ED0Cu, 0x05FA0004u);
+    assert_int_equal(cm7_state(board_cpu(r->board)), CPU_RUN);
+    board_nrst(r->board, true); /* connect under reset: C_HALT set while it is held */
+    rig_poke(r, 0xE000EDF0u, 0xA05F0003u);
+    board_nrst(r->board, false);
+    assert_int_equal(cm7_state(board_cpu(r->board)), CPU_HALTED);
+    assert_int_equal(cm7_reg_read(board_cpu(r->board), 15), 0x080000F0u);
+    rig_free(r);
+}
+
 static void test_step_and_breakpoint(void **state) {
     (void)state;
     struct rig *r = rig_new(3.3, true);
@@ -190,6 +206,7 @@ int main(void) {
         cmocka_unit_test(test_faults_and_escalation),
         cmocka_unit_test(test_lockup_and_empty_flash),
         cmocka_unit_test(test_step_and_breakpoint),
+        cmocka_unit_test(test_reset_runs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
