@@ -121,7 +121,7 @@ void board_markers_update(struct board *b) {
     uint8_t levels = 0;
     for (size_t k = 0; k < b->conf.n_markers && b->powered; k++) {
         struct board_pin p = b->conf.marker[k];
-        levels |= (uint8_t)((gpio_levels(&b->gpio, p.port) >> p.pin & 1u) << k);
+        levels |= (uint8_t)(((uint32_t)gpio_levels(&b->gpio, p.port) >> p.pin & 1u) << k);
     }
     if (levels != b->markers) {
         board_post(b);

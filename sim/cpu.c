@@ -205,7 +205,7 @@ static bool unmark_code(struct cpu *c, uint32_t addr, uint32_t n) {
     for (size_t i = 0; i < c->n_mem; i++) {
         uint32_t off = addr - c->mem[i].base;
         for (uint32_t g = off / CPU_GRAIN; off < c->mem[i].size && g <= (off + n - 1) / CPU_GRAIN && g < c->mem[i].size / CPU_GRAIN; g++) {
-            any |= c->executed[i][g / 8] >> g % 8 & 1u;
+            any |= (c->executed[i][g / 8] & 1u << g % 8) != 0;
             c->executed[i][g / 8] &= (uint8_t)~(1u << g % 8);
         }
     }

@@ -276,7 +276,7 @@ static void on_interrupt(struct cpu *c, uint32_t number) {
 
 static uint16_t halfword(struct cpu *c, uint32_t addr) {
     const uint8_t *p = cm7_host(c, addr, 2, NULL);
-    return p ? (uint16_t)(p[0] | p[1] << 8) : 0;
+    return p ? (uint16_t)((unsigned)p[0] | (unsigned)p[1] << 8) : (uint16_t)0;
 }
 
 static void wait_for(struct cpu *c, bool wfe) {

@@ -85,7 +85,7 @@ enum flash_work flash_working(const struct flash *f) {
 static void program(struct flash *f, struct flash_bank *b) {
     uint8_t *p = bank_mem(f, b) + b->word;
     for (unsigned i = 0; i < FLASH_WORD; i++) {
-        if (b->filled >> i & 1u) {
+        if (b->filled & 1u << i) {
             p[i] &= b->buffer[i];
         }
     }
