@@ -3,15 +3,9 @@
  * (fixedpoint.h) as restated in the TensorFlow Lite 8-bit quantization specification. */
 #include "firmware/runtime/jf_kernels.h"
 
-/* a*b/2^31, rounded half up (also for negative products: gemmlowp's nudge); the one overflow saturates. */
-static inline int32_t high_mul(int32_t a, int32_t b) {
-    if (a == b && a == INT32_MIN) {
-        return INT32_MAX;
-    }
-    int64_t ab = (int64_t)a * b;
-    int64_t nudge = ab >= 0 ? INT64_C(1) << 30 : 1 - (INT64_C(1) << 30);
-    return (int32_t)((ab + nudge) / (INT64_C(1) << 31));
-}
+/* a*b/2^31, rounded half up; a or b is above INT32_MIN. For negative products too: gemmlowp's nudge 1 - 2^30 followed by a division
+ * that truncates toward zero is the same number as this floor. */
+static inline int32_t high_mul(int32_t a, int32_t b) { return (int32_t)(((int64_t)a * b + (INT64_C(1) << 30)) >> 31); }
 
 /* x / 2^e, rounded half away from zero. */
 static inline int32_t round_shift(int32_t x, int e) {
@@ -77,6 +71,45 @@ static inline int32_t dot(const int8_t *a, const int8_t *w, int32_t n, int32_t z
     return acc;
 }
 
+/* Four dot products of one input with weights `step` apart: the input is loaded and shifted once for four multiplications. */
+struct quad {
+    int32_t v[4];
+};
+
+static inline struct quad dot4(struct quad acc, const int8_t *a, const int8_t *w0, int32_t step, int32_t n, int32_t zp) {
+    const int8_t *w1 = w0 + step, *w2 = w1 + step, *w3 = w2 + step;
+    for (const int8_t *end = a + n; a < end; a++) {
+        int32_t x = *a - zp;
+        acc.v[0] += x * *w0++;
+        acc.v[1] += x * *w1++;
+        acc.v[2] += x * *w2++;
+        acc.v[3] += x * *w3++;
+    }
+    return acc;
+}
+
+static inline struct quad bias4(const int32_t *bias, int32_t at) {
+    struct quad q = {{0, 0, 0, 0}};
+    for (int32_t i = 0; bias && i < 4; i++) {
+        q.v[i] = bias[at + i];
+    }
+    return q;
+}
+
+/* conv_at for four output channels; dil_w 1. */
+static struct quad conv4_at(const struct jfk_conv *p, struct quad acc, const int8_t *in, const int8_t *w, int32_t y0, int32_t x0, struct span ty,
+                            struct span tx) {
+    int32_t per_row = p->k_w * p->in_c, per_out = p->k_h * per_row, n = (tx.to - tx.from) * p->in_c;
+    const int8_t *a = in + ((y0 + ty.from * p->dil_h) * p->in_w + x0 + tx.from) * p->in_c;
+    w += ty.from * per_row + tx.from * p->in_c;
+    for (int32_t ky = ty.from; ky < ty.to; ky++) {
+        acc = dot4(acc, a, w, per_out, n, p->in_zp);
+        a += (int32_t)p->dil_h * p->in_w * p->in_c;
+        w += per_row;
+    }
+    return acc;
+}
+
 static int32_t conv_at(const struct jfk_conv *p, const int8_t *in, const int8_t *w, int32_t y0, int32_t x0, struct span ty, struct span tx) {
     int32_t acc = 0;
     for (int32_t ky = ty.from; ky < ty.to; ky++) {
@@ -101,7 +134,14 @@ void jfk_conv2d(const struct jfk_conv *p, const int8_t *in, int8_t *out) {
         for (int32_t ox = 0; ox < p->out_w; ox++) {
             int32_t x0 = ox * p->stride_w - p->pad_left;
             struct span tx = taps(x0, p->in_w, p->k_w, p->dil_w);
-            for (int32_t oc = 0; oc < p->out_c; oc++) {
+            int32_t oc = 0;
+            for (; p->dil_w == 1 && oc + 4 <= p->out_c; oc += 4) {
+                struct quad q = conv4_at(p, bias4(p->bias, oc), in, p->weights + oc * per_out, y0, x0, ty, tx);
+                for (int32_t i = 0; i < 4; i++) {
+                    *out++ = requant(&p->rq, q.v[i], oc + i);
+                }
+            }
+            for (; oc < p->out_c; oc++) {
                 int32_t acc = conv_at(p, in, p->weights + oc * per_out, y0, x0, ty, tx);
                 *out++ = requant(&p->rq, acc + (p->bias ? p->bias[oc] : 0), oc);
             }
@@ -123,6 +163,25 @@ static int32_t depthwise_at(const struct jfk_conv *p, const int8_t *in, const in
     return acc;
 }
 
+/* depthwise_at for four neighbouring channels; depth_mult 1. */
+static struct quad depthwise4_at(const struct jfk_conv *p, struct quad acc, const int8_t *in, const int8_t *w, int32_t y0, int32_t x0, struct span ty,
+                                 struct span tx) {
+    int32_t c = p->in_c, zp = p->in_zp, step = p->dil_w * c;
+    for (int32_t ky = ty.from; ky < ty.to; ky++) {
+        const int8_t *a = in + ((y0 + ky * p->dil_h) * p->in_w + x0 + tx.from * p->dil_w) * c;
+        const int8_t *wt = w + (ky * p->k_w + tx.from) * c;
+        for (int32_t kx = tx.from; kx < tx.to; kx++) {
+            acc.v[0] += (a[0] - zp) * wt[0];
+            acc.v[1] += (a[1] - zp) * wt[1];
+            acc.v[2] += (a[2] - zp) * wt[2];
+            acc.v[3] += (a[3] - zp) * wt[3];
+            a += step;
+            wt += c;
+        }
+    }
+    return acc;
+}
+
 void jfk_depthwise(const struct jfk_conv *p, const int8_t *in, int8_t *out) {
     for (int32_t oy = 0; oy < p->out_h; oy++) {
         int32_t y0 = oy * p->stride_h - p->pad_top;
@@ -130,7 +189,14 @@ void jfk_depthwise(const struct jfk_conv *p, const int8_t *in, int8_t *out) {
         for (int32_t ox = 0; ox < p->out_w; ox++) {
             int32_t x0 = ox * p->stride_w - p->pad_left;
             struct span tx = taps(x0, p->in_w, p->k_w, p->dil_w);
-            for (int32_t oc = 0; oc < p->out_c; oc++) {
+            int32_t oc = 0;
+            for (; p->depth_mult == 1 && oc + 4 <= p->out_c; oc += 4) {
+                struct quad q = depthwise4_at(p, bias4(p->bias, oc), in + oc, p->weights + oc, y0, x0, ty, tx);
+                for (int32_t i = 0; i < 4; i++) {
+                    *out++ = requant(&p->rq, q.v[i], oc + i);
+                }
+            }
+            for (; oc < p->out_c; oc++) {
                 int32_t acc = depthwise_at(p, in + oc / p->depth_mult, p->weights + oc, y0, x0, ty, tx);
                 *out++ = requant(&p->rq, acc + (p->bias ? p->bias[oc] : 0), oc);
             }
@@ -140,7 +206,14 @@ void jfk_depthwise(const struct jfk_conv *p, const int8_t *in, int8_t *out) {
 
 void jfk_dense(const struct jfk_dense *p, const int8_t *in, int8_t *out) {
     for (int32_t b = 0; b < p->batch; b++, in += p->in_n) {
-        for (int32_t o = 0; o < p->out_n; o++) {
+        int32_t o = 0;
+        for (; p->w_zp == 0 && o + 4 <= p->out_n; o += 4) {
+            struct quad q = dot4(bias4(p->bias, o), in, p->weights + (int64_t)o * p->in_n, p->in_n, p->in_n, p->in_zp);
+            for (int32_t i = 0; i < 4; i++) {
+                *out++ = requant(&p->rq, q.v[i], 0);
+            }
+        }
+        for (; o < p->out_n; o++) {
             const int8_t *w = p->weights + (int64_t)o * p->in_n;
             int32_t acc = p->bias ? p->bias[o] : 0;
             if (p->w_zp == 0) {

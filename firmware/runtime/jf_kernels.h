@@ -67,7 +67,7 @@ struct jfk_softmax {
 };
 void jfk_softmax(const struct jfk_softmax *p, const int8_t *in, int8_t *out);
 
-/* x * mult * 2^(shift - 31), double rounding. shift -31..31. */
+/* x * mult * 2^(shift - 31), double rounding. mult above INT32_MIN, shift -31..31. */
 int32_t jfk_multiply(int32_t x, int32_t mult, int shift);
 
 #endif

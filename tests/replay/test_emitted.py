@@ -25,7 +25,7 @@ MODELS = {
                                       "litert": ("4767e523 90d2a596", "d9adc61f 90d2a596", "e96da621 ccf8c6c3")}),
 }
 NS_PER_TICK = 40  # the machines' 25 MHz; with -icount shift=0 an instruction is one ns
-INSTRUCTIONS_PER_MAC = 11.0  # what naive loops take on a Cortex-M4 (measured for ResNet-8's convolutions)
+INSTRUCTIONS_PER_MAC = 6.0  # naive loops take 11 (measured for ResNet-8 on a Cortex-M4); these kernels 3.3 to 5.6
 
 
 class Tap:
@@ -80,7 +80,7 @@ def board(t, folder, name, numerics, want, macs, machine, cpu):
     t.ok(equal(text, want), f"{name} {numerics} {cpu}: under qemu: published checksums", text)
     if numerics == "tflm" and parse(text):
         per_mac = int(parse(text)[0][3], 16) * NS_PER_TICK / macs
-        t.ok(0.5 < per_mac < INSTRUCTIONS_PER_MAC, f"{name} {cpu}: {per_mac:.2f} instructions per multiply-accumulate, below {INSTRUCTIONS_PER_MAC:.0f}", per_mac)
+        t.ok(0.5 < per_mac <= INSTRUCTIONS_PER_MAC, f"{name} {cpu}: {per_mac:.2f} instructions per multiply-accumulate, at most {INSTRUCTIONS_PER_MAC:.0f}", per_mac)
 
 
 def sections(t, folder, name):

@@ -71,6 +71,9 @@ def dense_case(r):
     c = {"in_n": r.randint(1, 70), "out_n": r.randint(1, 12), "sx": s(-5, -1), "sw": s(-7, -4), "so": s(-6, 3), "zx": r.randint(-128, 127),
          "zo": r.randint(-128, 127), "act": r.choice([0, 1, 3])}
     w, bias = i8s(r, c["in_n"] * c["out_n"]), [r.randint(-20000, 20000) for _ in range(c["out_n"])]
+    if ties:  # small enough not to saturate
+        c.update(in_n=3, act=0, so=c["sx"] * c["sw"] * 2.0 ** r.randint(1, 4))
+        w, bias = [r.randint(-2, 2) for _ in range(3 * c["out_n"])], [r.randint(-200, 200) for _ in range(c["out_n"])]
     m = fm.Model()
     x = m.tensor([1, c["in_n"]], c["sx"], c["zx"])
     wt = m.tensor([c["out_n"], c["in_n"]], c["sw"], 0, w)
