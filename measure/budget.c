@@ -40,9 +40,9 @@ static double select_kth(double *x, size_t n, size_t k) {
         double pivot = x[lo + (hi - lo) / 2];
         size_t i = lo, j = hi;
         for (;;) {
-            while (x[i] < pivot)
+            while (i < hi && x[i] < pivot)
                 i++;
-            while (x[j] > pivot)
+            while (j > lo && x[j] > pivot)
                 j--;
             if (i >= j)
                 break;
@@ -70,7 +70,7 @@ int budget_evaluate(const struct measure_component *list, int n, uint32_t draws,
     *ret_u95 = 0;
     if (all2 <= 0 || draws == 0)
         return 0;
-    double *sum = malloc(draws * sizeof *sum), normal = sqrt(normal2);
+    double *sum = calloc(draws, sizeof *sum), normal = sqrt(normal2);
     if (!sum)
         return JF_E_NOMEM;
     struct measure_rng rng;

@@ -9,9 +9,13 @@
 
 #define DITHER_SAMPLES 64 /* differences looked at per block and span */
 
+struct span_ref {
+    struct integral *s;
+};
+
 struct integrator {
     struct analysis *a;
-    struct integral **list; /* ascending x0 */
+    struct span_ref *list; /* ascending x0 */
     size_t n, at;
     size_t stage_at;
     double voltage, v_min;
@@ -159,22 +163,22 @@ static int integrate_block(void *user, const struct measure_block *b) {
     struct integrator *it = user;
     struct analysis *a = it->a;
     double first = (double)b->first, end = (double)(b->first + b->count);
-    while (it->at < it->n && it->list[it->at]->x1 <= first)
+    while (it->at < it->n && it->list[it->at].s->x1 <= first)
         it->at++;
     while (it->stage_at < a->n_stages && a->stages[it->stage_at].x1 <= first)
         it->stage_at++;
     if ((b->flags & MEASURE_GAP) || !b->current_a)
         return 0;
-    for (size_t i = it->at; i < it->n && it->list[i]->x0 < end; i++)
-        if (it->list[i]->x1 > first)
-            add_block(it, it->list[i], b);
+    for (size_t i = it->at; i < it->n && it->list[i].s->x0 < end; i++)
+        if (it->list[i].s->x1 > first)
+            add_block(it, it->list[i].s, b);
     for (size_t i = it->stage_at; i < a->n_stages && a->stages[i].x0 < end; i++)
         add_stage(it, &a->stages[i], b);
     return 0;
 }
 
 static int by_start(const void *a, const void *b) {
-    const struct integral *x = *(struct integral *const *)a, *y = *(struct integral *const *)b;
+    const struct integral *x = ((const struct span_ref *)a)->s, *y = ((const struct span_ref *)b)->s;
     return (x->x0 > y->x0) - (x->x0 < y->x0);
 }
 
@@ -183,7 +187,7 @@ static int stage_by_start(const void *a, const void *b) {
     return (x->x0 > y->x0) - (x->x0 < y->x0);
 }
 
-static size_t plan(struct analysis *a, struct integral **list) {
+static size_t plan(struct analysis *a, struct span_ref *list) {
     size_t n = 0;
     for (int k = 0; k < a->cap->n_requests; k++) {
         const struct window_n *w = &a->windows[k];
@@ -192,18 +196,18 @@ static size_t plan(struct analysis *a, struct integral **list) {
         a->window_sums[k] = (struct integral){.x0 = w->span.x0, .x1 = w->span.x1, .last_range = -1};
         a->probes[2 * k] = (struct integral){.x0 = w->span.x0 - 1, .x1 = w->span.x0 + 1, .last_range = -1};
         a->probes[2 * k + 1] = (struct integral){.x0 = w->span.x1 - 1, .x1 = w->span.x1 + 1, .last_range = -1};
-        list[n++] = &a->window_sums[k];
-        list[n++] = &a->probes[2 * k];
-        list[n++] = &a->probes[2 * k + 1];
+        list[n++].s = &a->window_sums[k];
+        list[n++].s = &a->probes[2 * k];
+        list[n++].s = &a->probes[2 * k + 1];
     }
     for (int i = 0; i < a->n_idle; i++)
-        list[n++] = &a->idle[i];
+        list[n++].s = &a->idle[i];
     qsort(list, n, sizeof *list, by_start);
     return n;
 }
 
 int analysis_integrate(struct analysis *a, const struct measure_source *src, struct err *reterr) {
-    struct integral **list = malloc(((size_t)a->n_idle + 3 * MEASURE_MAX_WINDOWS) * sizeof *list);
+    struct span_ref *list = malloc(((size_t)a->n_idle + 3 * MEASURE_MAX_WINDOWS) * sizeof *list);
     if (!list)
         return err_set(reterr, JF_E_NOMEM, "no memory for the windows");
     struct integrator it = {.a = a, .list = list, .voltage = a->cap->supply.voltage_v, .v_min = a->cap->supply.v_min};
@@ -215,9 +219,9 @@ int analysis_integrate(struct analysis *a, const struct measure_source *src, str
         }
     int rc = 0;
     if (it.n > 0) {
-        double from = list[0]->x0, to = 0;
+        double from = list[0].s->x0, to = 0;
         for (size_t i = 0; i < it.n; i++)
-            to = i == 0 || list[i]->x1 > to ? list[i]->x1 : to;
+            to = i == 0 || list[i].s->x1 > to ? list[i].s->x1 : to;
         rc = src->each(src->self, (int64_t)floor(from) - 1, (int64_t)ceil(to) + 1, MEASURE_WANT_VALUES, integrate_block, &it, reterr);
     }
     free(list);

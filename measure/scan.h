@@ -63,7 +63,8 @@ static inline bool track_set(int64_t code) {
 }
 size_t track_find(const struct track *t, int64_t n); /* first transition at or behind n */
 
-/* Appends one element to a growing array; JF_E_NOMEM, or JF_E_TOO_LARGE beyond max elements. */
-int scan_grow(void **data, size_t *cap, size_t len, size_t width, size_t max) JF_MUST_CHECK;
+/* Room for one more element of a growing array: the array to use from now on. *ret_rc: 0, JF_E_NOMEM, or JF_E_TOO_LARGE beyond max
+ * elements (then the array is unchanged). */
+void *scan_grow(void *data, size_t *cap, size_t len, size_t width, size_t max, int *ret_rc) JF_MUST_CHECK;
 
 #endif

@@ -42,7 +42,7 @@ double measure_median(double *x, size_t n) {
 /* Continued fraction of the incomplete beta function. */
 static double beta_fraction(double a, double b, double x) {
     const double tiny = 1e-300;
-    double c = 1, d = 1 - (a + b) * x / (a + 1);
+    double d = 1 - (a + b) * x / (a + 1), c = 1;
     d = 1 / (fabs(d) < tiny ? tiny : d);
     double h = d;
     for (int m = 1; m <= 500; m++) {

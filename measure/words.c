@@ -29,6 +29,7 @@ int measure_word_find(const char *const *words, const char *s) {
     return -1;
 }
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): type stands in a declaration */
 #define WORDS(noun, type)                                                 \
     const char *measure_##noun##_name(type v) {                           \
         return measure_word(measure_##noun##_words, (int)v);              \
@@ -40,6 +41,7 @@ int measure_word_find(const char *const *words, const char *s) {
         *ret = (type)v;                                                   \
         return 0;                                                         \
     }
+/* NOLINTEND(bugprone-macro-parentheses) */
 WORDS(scheme, enum measure_scheme)
 WORDS(method, enum measure_method)
 WORDS(spec, enum measure_spec)

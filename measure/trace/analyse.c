@@ -10,7 +10,9 @@ int trace_analyse(const char *path, const struct measure_config *cfg, struct mea
     struct measure_capture *cap = malloc(sizeof *cap);
     struct measure_config stored;
     struct measure_source src;
-    int rc = cap ? trace_reader_open(path, &r, reterr) : err_set(reterr, JF_E_NOMEM, "no memory for the analysis");
+    if (!cap)
+        return err_set(reterr, JF_E_NOMEM, "no memory for the analysis");
+    int rc = trace_reader_open(path, &r, reterr);
     if (rc == 0)
         rc = trace_reader_capture(r, cap, &stored, reterr);
     if (rc == 0) {

@@ -45,7 +45,7 @@ static uint32_t record_crc(const struct trace_record *rec, const void *payload) 
 
 /* Reads a record at offset into r->payload; JF_E_CORRUPT when sync, length or checksum are wrong. */
 static int read_record(struct trace_reader *r, uint64_t offset, struct trace_record *ret_rec, bool check, struct err *reterr) {
-    struct trace_record rec;
+    struct trace_record rec = {0};
     int rc = read_at(r, offset, &rec, sizeof rec, reterr);
     if (rc < 0)
         return rc;
@@ -66,8 +66,8 @@ static int read_record(struct trace_reader *r, uint64_t offset, struct trace_rec
 }
 
 static int read_header(struct trace_reader *r, uint64_t *ret_next, struct err *reterr) {
-    char magic[8];
-    struct trace_record rec;
+    char magic[8] = {0};
+    struct trace_record rec = {0};
     if (r->size < sizeof magic || read_at(r, 0, magic, sizeof magic, NULL) < 0 || memcmp(magic, TRACE_MAGIC, sizeof magic) != 0)
         return err_set(reterr, JF_E_PARSE, "not a trace file");
     int rc = read_record(r, sizeof magic, &rec, true, reterr);
@@ -122,8 +122,8 @@ static int add_entry(struct index_build *b, const struct trace_index *ix, uint64
 }
 
 static int load_index(struct trace_reader *r, struct index_build *b, struct err *reterr) {
-    struct trace_record rec;
-    struct trace_footer f;
+    struct trace_record rec = {0};
+    struct trace_footer f = {0};
     size_t tail = sizeof rec + sizeof f;
     if (r->size < tail)
         return corrupt(reterr, r->size, "no footer");
@@ -180,7 +180,7 @@ static uint64_t find_sync(struct trace_reader *r, uint64_t at) {
 /* Walks the records of a file without a usable index, stepping over damage. */
 static int walk(struct trace_reader *r, struct index_build *b, uint64_t at, struct err *reterr) {
     while (at < r->size) {
-        struct trace_record rec;
+        struct trace_record rec = {0};
         int rc = read_record(r, at, &rec, true, reterr);
         if (rc < 0 && rc != JF_E_CORRUPT)
             return rc;
@@ -194,7 +194,7 @@ static int walk(struct trace_reader *r, struct index_build *b, uint64_t at, stru
         struct trace_index ix = {0};
         bool use = false;
         if (rec.type == TRACE_T_CHUNK && rec.len >= sizeof(struct trace_chunk)) {
-            struct trace_chunk h;
+            struct trace_chunk h = {0};
             memcpy(&h, r->payload.data, sizeof h);
             index_of_chunk(&h, at, rec.len, &ix);
             use = true;
@@ -355,7 +355,7 @@ static int mark_bad(struct trace_reader *r, size_t i, int rc) {
 }
 
 int trace_chunk_load(struct trace_reader *r, size_t i, struct trace_chunk *ret_head, struct err *reterr) {
-    struct trace_record rec;
+    struct trace_record rec = {0};
     if (r->checked[i] == 2)
         return corrupt(reterr, r->chunks[i].offset, "damaged");
     int rc = read_record(r, r->chunks[i].offset, &rec, r->checked[i] == 0, reterr);
@@ -410,6 +410,8 @@ int trace_chunk_decode(struct trace_reader *r, const struct trace_chunk *h, unsi
         }
         p += h->len[c];
     }
+    if (((want & MEASURE_WANT_VALUES) && !have[TRACE_C_CURRENT]) || h->count == 0)
+        return err_set(reterr, JF_E_CORRUPT, "trace chunk at sample %lld holds no current", (long long)h->first);
     *ret_b = (struct measure_block){
         .first = h->first,
         .count = h->count,
@@ -439,8 +441,8 @@ size_t trace_chunk_find(const struct trace_reader *r, int64_t n) {
 
 int trace_reader_verify(struct trace_reader *r, int *ret_bad, struct err *reterr) {
     for (size_t i = 0; i < r->n_chunks; i++) {
-        struct trace_chunk h;
-        struct measure_block b;
+        struct trace_chunk h = {0};
+        struct measure_block b = {0};
         int rc = trace_chunk_load(r, i, &h, reterr);
         if (rc == 0 && !(h.flags & MEASURE_GAP))
             rc = mark_bad(r, i, trace_chunk_decode(r, &h, ~0u, &b, reterr));
@@ -448,7 +450,7 @@ int trace_reader_verify(struct trace_reader *r, int *ret_bad, struct err *reterr
             return rc;
     }
     for (size_t i = 0; i < r->n_events; i++) {
-        struct trace_record rec;
+        struct trace_record rec = {0};
         int rc = read_record(r, r->events[i].offset, &rec, true, reterr);
         if (rc < 0 && rc != JF_E_CORRUPT)
             return rc;
@@ -490,8 +492,8 @@ static int reader_each(void *self, int64_t from, int64_t to, unsigned want, meas
                 return rc;
             continue;
         }
-        struct trace_chunk h;
-        struct measure_block b;
+        struct trace_chunk h = {0};
+        struct measure_block b = {0};
         rc = trace_chunk_load(r, i, &h, reterr);
         if (rc == 0)
             rc = mark_bad(r, i, trace_chunk_decode(r, &h, want, &b, reterr));
@@ -511,7 +513,7 @@ void trace_reader_source(struct trace_reader *r, struct measure_source *ret_src)
 
 /* ---- events ----------------------------------------------------------------------------------------------- */
 static int load_event(struct trace_reader *r, size_t i, json_t **ret_event, struct err *reterr) {
-    struct trace_record rec;
+    struct trace_record rec = {0};
     int rc = read_record(r, r->events[i].offset, &rec, true, reterr);
     if (rc < 0)
         return rc;
@@ -526,7 +528,7 @@ static int load_event(struct trace_reader *r, size_t i, json_t **ret_event, stru
 
 int trace_reader_events(struct trace_reader *r, int (*fn)(void *user, const json_t *event), void *user, struct err *reterr) {
     for (size_t i = 0; i < r->n_events; i++) {
-        json_t *j;
+        json_t *j = NULL;
         int rc = load_event(r, i, &j, reterr);
         if (rc == JF_E_CORRUPT)
             continue;
@@ -542,7 +544,7 @@ int trace_reader_events(struct trace_reader *r, int (*fn)(void *user, const json
 
 int trace_reader_capture(struct trace_reader *r, struct measure_capture *ret_cap, struct measure_config *ret_cfg, struct err *reterr) {
     for (size_t i = r->n_events; i-- > 0;) {
-        json_t *j;
+        json_t *j = NULL;
         int rc = load_event(r, i, &j, reterr);
         if (rc == JF_E_CORRUPT)
             continue;

@@ -51,8 +51,8 @@ static void tally_samples(struct trace_reader *r, const struct measure_block *b,
 
 /* Part of chunk i inside [x0, x1) (samples, fractional): entries where whole steps fit, samples at the ends. */
 static int tally_part(struct trace_reader *r, size_t i, double x0, double x1, struct tally *t, struct err *reterr) {
-    struct trace_chunk h;
-    struct measure_block b;
+    struct trace_chunk h = {0};
+    struct measure_block b = {0};
     int rc = trace_chunk_load(r, i, &h, reterr);
     if (rc < 0)
         return rc;
@@ -192,8 +192,8 @@ static int pixel_of(const struct canvas *c, double x) {
 }
 
 static int paint_steps(struct trace_reader *r, size_t i, struct canvas *c, struct err *reterr) {
-    struct trace_chunk h;
-    const struct trace_entry *e;
+    struct trace_chunk h = {0};
+    const struct trace_entry *e = NULL;
     int rc = trace_chunk_entries(r, i, &h, &e, reterr);
     if (rc < 0)
         return rc;
@@ -206,12 +206,12 @@ static int paint_steps(struct trace_reader *r, size_t i, struct canvas *c, struc
 }
 
 static int paint_samples(struct trace_reader *r, size_t i, struct canvas *c, struct err *reterr) {
-    struct trace_chunk h;
-    struct measure_block b;
+    struct trace_chunk h = {0};
+    struct measure_block b = {0};
     int rc = trace_chunk_load(r, i, &h, reterr);
     if (rc == 0)
         rc = trace_chunk_decode(r, &h, MEASURE_WANT_VALUES, &b, reterr);
-    if (rc < 0)
+    if (rc < 0 || !b.current_a)
         return rc;
     double x1 = c->x0 + c->per_pixel * c->points;
     int64_t from = b.first, to = b.first + b.count;
@@ -275,8 +275,8 @@ static int collect_edges(struct trace_reader *r, double x0, double x1, json_t *e
             known = false;
         if (known && (double)ix->first >= x0)
             rc = add_edges(edges, r->info.period_s, ix->first, last, ix->first_markers);
-        struct trace_chunk h;
-        struct measure_block b;
+        struct trace_chunk h = {0};
+        struct measure_block b = {0};
         int got = ix->n_marker_changes > 0 ? trace_chunk_load(r, i, &h, reterr) : 1;
         if (got == 0)
             got = trace_chunk_decode(r, &h, MEASURE_WANT_MARKERS, &b, reterr);
@@ -357,9 +357,11 @@ int trace_view(struct trace_reader *r, double from_s, double to_s, int points, j
         return err_set(reterr, JF_E_INVAL, "the span is too short to draw");
     json_t *edges = json_array(), *gaps = json_array(), *segments = json_array();
     c.px = calloc((size_t)points, sizeof *c.px);
-    rc = c.px && edges && gaps && segments ? 0 : err_set(reterr, JF_E_NOMEM, "no memory for the view");
-    if (rc == 0)
-        rc = paint_all(r, &c, reterr);
+    if (!c.px || !edges || !gaps || !segments) {
+        rc = err_set(reterr, JF_E_NOMEM, "no memory for the view");
+        goto out;
+    }
+    rc = paint_all(r, &c, reterr);
     int cut = rc == 0 && (r->info.channels & TRACE_MARKERS) ? collect_edges(r, c.x0, to_s / dt, edges, reterr) : 0;
     if (cut < 0)
         rc = cut;
@@ -372,6 +374,7 @@ int trace_view(struct trace_reader *r, double from_s, double to_s, int points, j
         if (!*ret_view)
             rc = err_set(reterr, JF_E_NOMEM, "no memory for the view");
     }
+out:
     free(c.px);
     json_decref(edges);
     json_decref(gaps);

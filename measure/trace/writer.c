@@ -144,7 +144,7 @@ fail:
 
 /* Fills the chunk's sums and appends its entries. */
 static int put_entries(struct trace_writer *w, struct trace_chunk *h) {
-    const float *v = w->channels & TRACE_VOLTAGE ? w->volts : NULL;
+    const float *v = (w->channels & TRACE_VOLTAGE) ? w->volts : NULL;
     struct measure_acc si = {0}, sp = {0};
     h->min_i = INFINITY;
     h->max_i = -INFINITY;
@@ -180,10 +180,10 @@ static int put_channels(struct trace_writer *w, struct trace_chunk *h) {
         size_t n, width;
     } ch[TRACE_N_CHANNELS] = {
         [TRACE_C_CURRENT] = {w->current, w->count, 4},
-        [TRACE_C_VOLTAGE] = {w->volts, w->channels & TRACE_VOLTAGE ? w->count : 0, 4},
-        [TRACE_C_RANGE] = {w->range, w->channels & TRACE_RANGE ? w->count : 0, 1},
-        [TRACE_C_MARKERS] = {w->markers, w->channels & TRACE_MARKERS ? w->count : 0, 1},
-        [TRACE_C_QUALITY] = {w->quality, w->channels & TRACE_QUALITY ? w->count : 0, 1},
+        [TRACE_C_VOLTAGE] = {w->volts, (w->channels & TRACE_VOLTAGE) ? w->count : 0, 4},
+        [TRACE_C_RANGE] = {w->range, (w->channels & TRACE_RANGE) ? w->count : 0, 1},
+        [TRACE_C_MARKERS] = {w->markers, (w->channels & TRACE_MARKERS) ? w->count : 0, 1},
+        [TRACE_C_QUALITY] = {w->quality, (w->channels & TRACE_QUALITY) ? w->count : 0, 1},
         [TRACE_C_STAMPS] = {w->stamps, (size_t)w->n_stamps * 2, 8},
     };
     for (int c = 0; c < TRACE_N_CHANNELS; c++) {
