@@ -19,30 +19,9 @@ struct scanner {
     int64_t next;
 };
 
-void *scan_grow(void *data, size_t *cap, size_t len, size_t width, size_t max, int *ret_rc) {
-    *ret_rc = 0;
-    if (len < *cap)
-        return data;
-    if (len >= max) {
-        *ret_rc = JF_E_TOO_LARGE;
-        return data;
-    }
-    size_t want = *cap ? *cap * 2 : 64;
-    void *p = malloc(want * width);
-    if (!p) {
-        *ret_rc = JF_E_NOMEM;
-        return data;
-    }
-    if (len > 0)
-        memcpy(p, data, len * width);
-    free(data);
-    *cap = want;
-    return p;
-}
-
 static int put_mark(struct scan *s, int64_t n, uint8_t m, bool set) {
     int rc;
-    s->marks = scan_grow(s->marks, &s->cap_marks, s->n_marks, sizeof *s->marks, MEASURE_MAX_EDGES, &rc);
+    s->marks = measure_grow(s->marks, &s->cap_marks, s->n_marks, sizeof *s->marks, MEASURE_MAX_EDGES, &rc);
     if (rc == 0)
         s->marks[s->n_marks++] = (struct mark){.n = n, .m = m, .set = set};
     return rc;
@@ -80,7 +59,7 @@ static int put_stretch(struct stretch_n **list, size_t *n, size_t *cap, size_t m
         return 0;
     }
     int rc;
-    *list = scan_grow(*list, cap, *n, sizeof **list, max, &rc);
+    *list = measure_grow(*list, cap, *n, sizeof **list, max, &rc);
     if (rc == 0)
         (*list)[(*n)++] = (struct stretch_n){.from = from, .to = to};
     return rc;
@@ -101,7 +80,7 @@ static int scan_stamp(struct scanner *c, int64_t end, int64_t host_ns) {
         return 0;
     }
     int rc;
-    s->minima = scan_grow(s->minima, &s->cap_minima, s->n_minima, sizeof *s->minima, MAX_MINIMA, &rc);
+    s->minima = measure_grow(s->minima, &s->cap_minima, s->n_minima, sizeof *s->minima, MAX_MINIMA, &rc);
     if (rc == 0)
         s->minima[s->n_minima++] = (struct minimum){.t_s = t, .delay_s = delay, .n = end};
     c->minimum_block = block;
@@ -125,7 +104,7 @@ static int scan_extent(struct scanner *c, const struct measure_block *b) {
         c->fresh = true;
     }
     if (rc == 0 && start) {
-        s->segments = scan_grow(s->segments, &s->cap_segments, s->n_segments, sizeof *s->segments, MAX_SEGMENTS, &rc);
+        s->segments = measure_grow(s->segments, &s->cap_segments, s->n_segments, sizeof *s->segments, MAX_SEGMENTS, &rc);
         if (rc == 0)
             s->segments[s->n_segments++] = (struct stretch_n){.from = b->first, .to = end};
     } else if (rc == 0) {
@@ -203,7 +182,7 @@ int64_t scan_gap_overlap(const struct scan *s, double from, double to) {
 /* ---- one line ---------------------------------------------------------------------------------------------- */
 static int put_code(int64_t **list, size_t *len, size_t *cap, int64_t v) {
     int rc;
-    *list = scan_grow(*list, cap, *len, sizeof **list, (size_t)MEASURE_MAX_EDGES + 1, &rc);
+    *list = measure_grow(*list, cap, *len, sizeof **list, (size_t)MEASURE_MAX_EDGES + 1, &rc);
     if (rc == 0)
         (*list)[(*len)++] = v;
     return rc;

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "measure/grow.h"
 #include "measure/measure.h"
 
 struct mark { /* the marker byte changed to m at sample n */
@@ -62,9 +63,5 @@ static inline bool track_set(int64_t code) {
     return (code & 2) != 0;
 }
 size_t track_find(const struct track *t, int64_t n); /* first transition at or behind n */
-
-/* Room for one more element of a growing array: the array to use from now on. *ret_rc: 0, JF_E_NOMEM, or JF_E_TOO_LARGE beyond max
- * elements (then the array is unchanged). */
-void *scan_grow(void *data, size_t *cap, size_t len, size_t width, size_t max, int *ret_rc) JF_MUST_CHECK;
 
 #endif

@@ -21,7 +21,7 @@ static int close_run(struct runs *s, double to) {
     if (s->code == MEASURE_STAGE_IDLE || s->code == 5 || s->code == 7 || to <= s->from)
         return 0;
     int rc;
-    a->stages = scan_grow(a->stages, &a->cap_stages, a->n_stages, sizeof *a->stages, MEASURE_MAX_EDGES, &rc);
+    a->stages = measure_grow(a->stages, &a->cap_stages, a->n_stages, sizeof *a->stages, MEASURE_MAX_EDGES, &rc);
     if (rc < 0)
         return rc;
     a->stages[a->n_stages++] = (struct stage_span){.x0 = s->from, .x1 = to, .window = (uint8_t)s->k, .code = (uint8_t)s->code};
