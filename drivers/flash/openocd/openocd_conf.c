@@ -265,7 +265,7 @@ int openocd_argv_build(const struct openocd_conf *c, enum flash_op op, struct op
         break;
     case FLASH_COMPARE:
         bad = bad || COMMAND(a, "reset halt");
-        bad = bad || COMMAND(a, "if {[catch {verify_image " OPENOCD_IMAGE "}]} {echo JF-DIFFERS}");
+        bad = bad || COMMAND(a, "if {[catch {verify_image " OPENOCD_IMAGE "} said]} {echo JF-DIFFERS} else {echo $said}");
         bad = bad || COMMAND(a, "read_memory 0x%08x 32 1; echo JF-ALIVE", c->id_address);
         break;
     case FLASH_WRITE:
