@@ -155,6 +155,25 @@ static inline void synth_window(struct synth *s, uint32_t n, const struct synth_
     q->ready_ns = synth_host(s, s->t_end);
 }
 
+/* One infer command in scheme mlperf: the falling edges of two pulses of `hold` seconds bound n inferences of amp. */
+static inline void synth_window_mlperf(struct synth *s, uint32_t n, double inference_s, double amp, double talk_amp, double hold) {
+    struct measure_request *q = &s->cap_.requests[s->cap_.n_requests++];
+    q->inferences = n;
+    q->sent_ns = synth_host(s, s->t_end);
+    synth_hold(s, 0.012, talk_amp, 1);
+    q->start_ns = synth_host(s, s->t_end);
+    s->win[s->n_win].t0 = s->t_end;
+    synth_hold(s, hold, amp, 0);
+    synth_hold(s, n * inference_s, amp, 1);
+    s->win[s->n_win].t1 = s->t_end;
+    s->win[s->n_win].charge = (hold + n * inference_s) * amp;
+    s->n_win++;
+    synth_hold(s, hold, amp, 0);
+    q->done_ns = synth_host(s, s->t_end);
+    synth_hold(s, 0.012, talk_amp, 1);
+    q->ready_ns = synth_host(s, s->t_end);
+}
+
 /* ---- sampling ----------------------------------------------------------------------------------------------- */
 struct synth_cursor {
     size_t i;
