@@ -38,7 +38,7 @@ struct options {
     const char *rule;
 };
 
-static int fail(const struct err *e) {
+static int complain(const struct err *e) {
     fprintf(stderr, "jf-trace: %s%s%s\n", e->text, e->where[0] ? " at " : "", e->where);
     return 1;
 }
@@ -73,7 +73,7 @@ static int cmd_check(struct trace_reader *r, const struct options *o) {
     int bad = 0, rc = trace_reader_verify(r, &bad, &e);
     struct trace_info in;
     if (rc < 0)
-        return fail(&e);
+        return complain(&e);
     trace_reader_info(r, &in);
     if (o->json)
         print_json(json_pack("{s:i, s:b, s:i}", "bad_records", bad, "complete", in.complete, "chunks", in.n_chunks));
@@ -86,7 +86,7 @@ static int cmd_stats(struct trace_reader *r, const struct options *o) {
     struct err e = {0};
     struct trace_stats s;
     if (trace_stats(r, o->from, o->to, &s, &e) < 0)
-        return fail(&e);
+        return complain(&e);
     if (o->json)
         return print_json(trace_stats_json(&s));
     printf("%.9g s to %.9g s: energy %.9g J, charge %.9g C, mean %.6g A (%.6g to %.6g A), mean %.6g W", s.from_s, s.to_s, s.energy_j, s.charge_c,
@@ -99,7 +99,7 @@ static int cmd_view(struct trace_reader *r, const struct options *o) {
     struct err e = {0};
     json_t *view;
     if (trace_view(r, o->from, o->to, o->points, &view, &e) < 0)
-        return fail(&e);
+        return complain(&e);
     return print_json(view);
 }
 
@@ -113,7 +113,7 @@ static int print_event(void *user, const json_t *event) {
 static int cmd_events(struct trace_reader *r, const struct options *o) {
     struct err e = {0};
     (void)o;
-    return trace_reader_events(r, print_event, NULL, &e) < 0 ? fail(&e) : 0;
+    return trace_reader_events(r, print_event, NULL, &e) < 0 ? complain(&e) : 0;
 }
 
 static void print_figure(const char *name, const struct measure_figure_stat *f, const char *unit) {
@@ -145,7 +145,7 @@ static int analyse(const char *path, const struct measure_config *cfg, const str
     if (!cap || !res) {
         fprintf(stderr, "jf-trace: out of memory\n");
     } else if (trace_analyse(path, cfg, cap, res, &e) < 0) {
-        status = fail(&e);
+        status = complain(&e);
     } else if (o->json) {
         json_t *out = json_pack("{s:o}", "result", measure_result_json(cap, res));
         if (out && o->windows)
@@ -164,7 +164,7 @@ static int cmd_analyse(struct trace_reader *r, const char *path, const struct op
     struct err e = {0};
     struct measure_config cfg;
     if (trace_reader_capture(r, NULL, &cfg, &e) < 0)
-        return fail(&e);
+        return complain(&e);
     if (o->rule && measure_rule_parse(o->rule, &cfg.rule) < 0) {
         fprintf(stderr, "jf-trace: unknown rule '%s'\n", o->rule);
         return 2;
@@ -243,7 +243,7 @@ int main(int argc, char **argv) {
             continue;
         struct trace_reader *r;
         if (trace_reader_open(path, &r, &e) < 0)
-            return fail(&e);
+            return complain(&e);
         status = commands[i].run ? commands[i].run(r, &o) : cmd_analyse(r, path, &o);
         trace_reader_close(r);
         return status;
