@@ -40,6 +40,20 @@ static void count_block(struct cpu *c, const struct cm7_block *b) {
     c->charge += b->charge;
 }
 
+/* True: this block cannot be run now, and why stands in fault_cfsr or careful. */
+static bool refused(struct cpu *c, const struct cm7_block *b, bool exact) {
+    if (b->instructions == 0) { /* device memory holds no instructions */
+        c->fault_cfsr = CFSR_IBUSERR;
+        return true;
+    }
+    if (b->fpu && c->attention & ATT_FPU) { /* the FPU is off, but this very block may switch it on */
+        c->fault_cfsr = exact ? CFSR_NOCP : 0;
+        c->careful = !exact;
+        return true;
+    }
+    return false;
+}
+
 static const struct cm7_block *block_of(struct cpu *c, uint32_t addr, uint32_t size) {
     struct cm7_block *b = &c->blocks[(addr >> 1) & (CPU_BLOCKS - 1)];
     if (b->addr == addr && b->size == size && b->gen == c->gen) {
@@ -65,8 +79,7 @@ static void hook_block(uc_engine *uc, uint64_t addr, uint32_t size, void *ctx) {
         return;
     }
     const struct cm7_block *b = block_of(c, (uint32_t)addr, size);
-    if (b->fpu && c->attention & ATT_FPU) { /* the FPU is off, but this very block may switch it on */
-        c->careful = true;
+    if (refused(c, b, false)) {
         stop_now(c, uc);
         return;
     }
@@ -91,8 +104,7 @@ static void hook_code(uc_engine *uc, uint64_t addr, uint32_t size, void *ctx) {
         return;
     }
     const struct cm7_block *b = block_of(c, (uint32_t)addr, size);
-    if (b->fpu && c->attention & ATT_FPU) {
-        c->fault_cfsr = CFSR_NOCP;
+    if (refused(c, b, true)) {
         stop_now(c, uc);
         return;
     }
@@ -339,8 +351,8 @@ static void run_once(struct cpu *c) {
         cm7_halt(c, DFSR_BKPT);
     } else if (c->intno >= 0x100 && c->intno != UINT32_MAX) {
         on_interrupt(c, c->intno - 0x100);
-    } else if (c->fault_cfsr & CFSR_NOCP) {
-        cm7_exc_fault(c, EXC_USAGE, CFSR_NOCP, 0);
+    } else if (c->fault_cfsr) {
+        cm7_exc_fault(c, c->fault_cfsr == CFSR_NOCP ? EXC_USAGE : EXC_BUS, c->fault_cfsr, 0);
     } else if (!c->stopped) {
         on_end(c, e);
     }

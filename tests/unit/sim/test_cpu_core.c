@@ -145,6 +145,25 @@ static void test_lockup_and_empty_flash(void **state) {
     rig_free(r);
 }
 
+/* Execution from device memory: never allowed, no side effect of the fetch. */
+static void test_execute_never(void **state) {
+    (void)state;
+    static const uint32_t where[] = {0x40004824u, 0x58021000u, 0xE000ED00u};
+    for (size_t i = 0; i < sizeof where / sizeof *where; i++) {
+        struct rig *r = rig_new(3.3, true);
+        rig_program(r, image_fault, sizeof image_fault);
+        rig_poke(r, 0xE000EDFCu, 0x01000401u); /* VC_HARDERR, VC_CORERESET */
+        rig_poke(r, 0xE000ED0Cu, 0x05FA0004u);
+        cm7_reg_write(board_cpu(r->board), 15, where[i]);
+        rig_poke(r, 0xE000EDF0u, 0xA05F0001u);
+        rig_run(r, 10 * US);
+        assert_int_equal(cm7_state(board_cpu(r->board)), CPU_HALTED);
+        assert_int_equal(rig_word(r, 0xE000ED28u) & 0x100u, 0x100u); /* IBUSERR */
+        assert_int_equal(rig_word(r, 0xE000ED2Cu), 0x40000000u);
+        rig_free(r);
+    }
+}
+
 /* OpenOCD's `reset run`: the resumed core may have halted again just before; a reset clears C_HALT. */
 static void test_reset_runs(void **state) {
     (void)state;
@@ -207,6 +226,7 @@ int main(void) {
         cmocka_unit_test(test_lockup_and_empty_flash),
         cmocka_unit_test(test_step_and_breakpoint),
         cmocka_unit_test(test_reset_runs),
+        cmocka_unit_test(test_execute_never),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
