@@ -132,7 +132,7 @@ static void put_run(FILE *f, const struct program *p) {
     for (int i = 0; i < p->n_nodes; i++) {
         const struct lowered_node *l = &p->nodes[i];
         int32_t out = p->offset[l->out];
-        if (calls[l->op]) {
+        if (l->op < IR_OPS && calls[l->op]) {
             (void)fprintf(f, "    %s(&n%d, arena + %" PRId32 ", ", calls[l->op], i, p->offset[l->in[0]]);
             if (l->in[1] >= 0) {
                 (void)fprintf(f, "arena + %" PRId32 ", ", p->offset[l->in[1]]);

@@ -131,10 +131,10 @@ static int fill_input(const struct loaded *l, const char *input, int8_t *dst, st
         jfm_lcg_fill(dst, n, seed);
         return 0;
     }
-    uint8_t *bytes;
-    size_t got;
+    uint8_t *bytes = NULL;
+    size_t got = 0;
     int r = read_file(input, (size_t)n, &bytes, &got, reterr);
-    if (r < 0) {
+    if (r < 0 || !bytes) {
         return err_prefix(reterr, "--input %s", input);
     }
     if (got != (size_t)n) {
@@ -164,10 +164,10 @@ static int execute(const struct loaded *l, const char *input, int8_t **ret_arena
 
 static int cmd_run(const struct options *o, const struct loaded *l) {
     struct err e = {0};
-    struct crcs c;
-    int8_t *arena;
+    struct crcs c = {0, 0};
+    int8_t *arena = NULL;
     const struct ir_tensor *y = &l->model.tensors[l->model.output];
-    if (execute(l, o->input, &arena, &c, &e) < 0) {
+    if (execute(l, o->input, &arena, &c, &e) < 0 || !arena) {
         return fail(&e, o->model);
     }
     const int8_t *out = arena + l->program.offset[l->model.output];
@@ -250,8 +250,8 @@ static bool is_identifier(const char *s) {
 
 static int cmd_emit(const struct options *o, const struct loaded *l) {
     struct err e = {0};
-    struct crcs c;
-    int8_t *arena;
+    struct crcs c = {0, 0};
+    int8_t *arena = NULL;
     uint32_t seed;
     if (!o->name || !o->out || !is_identifier(o->name)) {
         (void)fprintf(stderr, "jf-model: emit wants --name (letters, digits, _; at most 31) and --out DIR\n");
@@ -261,7 +261,7 @@ static int cmd_emit(const struct options *o, const struct loaded *l) {
         (void)fprintf(stderr, "jf-model: --golden wants lcg:SEED, not \"%s\"\n", o->golden);
         return 2;
     }
-    if (execute(l, o->golden, &arena, &c, &e) < 0) {
+    if (execute(l, o->golden, &arena, &c, &e) < 0 || !arena) {
         return fail(&e, o->model);
     }
     free(arena);

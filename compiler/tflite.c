@@ -63,7 +63,7 @@ static int table_open(struct file *f, size_t at, struct table *ret_t) {
 /* Position of a field's value of `size` bytes, 0 when absent, negative when malformed. */
 static int64_t field(struct file *f, const struct table *t, int slot, size_t size) {
     size_t entry = 4 + 2 * (size_t)slot;
-    if (entry + 2 > t->vtable_len) {
+    if (entry + 2 > t->vtable_len) { /* NOLINT(clang-analyzer-core.UndefinedBinaryOperatorResult): table_open filled t or failed */
         return 0;
     }
     uint16_t off = u16_at(f->p + t->vtable + entry);

@@ -277,8 +277,8 @@ void jfk_max_pool(const struct jfk_pool *p, const int8_t *in, int8_t *out) {
                 int32_t v = -128;
                 for (int32_t ky = ty.from; ky < ty.to; ky++) {
                     for (int32_t kx = tx.from; kx < tx.to; kx++) {
-                        int32_t x = in[((y0 + ky) * p->in_w + x0 + kx) * p->c + c];
-                        v = x > v ? x : v;
+                        const int8_t *x = &in[((y0 + ky) * p->in_w + x0 + kx) * p->c + c];
+                        v = *x > v ? *x : v;
                     }
                 }
                 v = v < p->act_min ? p->act_min : v;
