@@ -183,6 +183,9 @@ static json_t *do_status(struct rig *r) {
                           (json_int_t)r->slips, "supply_on", elec_supply_on(r->elec), "supply_v", elec_supply_v(r->elec),
                           "markers", elec_markers_true(r->elec), "wires", elec_markers_at(r->elec, now), "current_a",
                           elec_current_mean_a(r->elec, from, now), "windows", (json_int_t)truth_windows(r->truth));
+    if (o) {
+        json_object_set_new(o, "window_open", json_boolean(truth_window_open(r->truth)));
+    }
     if (o && r->ppk2) {
         json_object_set_new(o, "ppk2_dropped", json_integer((json_int_t)ppk2_dropped(r->ppk2)));
         json_object_set_new(o, "ppk2_tty", json_string(ppk2_tty(r->ppk2)));

@@ -397,5 +397,7 @@ void truth_snapshot(struct truth *t) {
     truth_flush(t);
 }
 
+bool truth_window_open(const struct truth *t) { return t->open && (t->scheme == TRUTH_MLPERF || t->toggles > 0); }
+
 int64_t truth_windows(const struct truth *t) { return t->windows; }
 int64_t truth_slips(const struct truth *t) { return t->slips; }

@@ -5,6 +5,8 @@
 #ifndef SIM_TRUTH_H
 #define SIM_TRUTH_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 #include "sim/elec.h"
 
@@ -19,6 +21,8 @@ void truth_flush(struct truth *t); /* everything written so far is in the file *
 /* Writes the idle stretch that is still going on as a record with "open": true (the later, complete record supersedes
  * it) and, when its quiet part suffices, the last window's net figure; then flushes. */
 void truth_snapshot(struct truth *t);
+/* Inferences are running in a window now (line 0 alone says nothing: an unpowered or reset board's pins are low). */
+bool truth_window_open(const struct truth *t);
 int64_t truth_windows(const struct truth *t);
 int64_t truth_slips(const struct truth *t);
 

@@ -36,7 +36,7 @@ LIMIT_S = 75  # the longest that one faulty attempt may take
 def window_open(bench, timeout=60):
     until = time.monotonic() + timeout
     while time.monotonic() < until:
-        if bench.control(cmd="status")["markers"] & 1 == 0:
+        if bench.control(cmd="status")["window_open"]:
             return True
         time.sleep(0.05)
     return False

@@ -143,6 +143,15 @@ static void status_tells(void **state) {
     assert_true(json_is_true(json_object_get(o, "supply_on")));
     assert_true(fabs(json_number_value(json_object_get(o, "current_a")) - 12e-3) < 1e-12);
     assert_int_equal(json_integer_value(json_object_get(o, "scope_port")), rig_scope_port(b.rig));
+    assert_true(json_is_false(json_object_get(o, "window_open")));
+    json_decref(o);
+    load_mark(rig_elec(b.rig), 0x00); /* line 0 low alone: a reset, perhaps */
+    o = ask(&b, "{\"cmd\":\"status\"}");
+    assert_true(json_is_false(json_object_get(o, "window_open")));
+    json_decref(o);
+    load_mark(rig_elec(b.rig), 0x02);
+    o = ask(&b, "{\"cmd\":\"status\"}");
+    assert_true(json_is_true(json_object_get(o, "window_open")));
     json_decref(o);
     bench_close(&b);
 }
