@@ -4,7 +4,7 @@
 
 #include "bench/attempt.h"
 #include "base/usb/usb.h"
-#include "drivers/power/sigrok/sigrok.h"
+#include "drivers/power/power.h"
 
 json_t *version_libraries(void) {
     json_t *o = json_object();

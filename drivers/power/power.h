@@ -144,6 +144,9 @@ void power_dev_cancel(struct power_dev *d);
 void power_dev_close(struct power_dev *d, bool leave_supply_on);
 const struct power_driver *power_dev_driver(const struct power_dev *d);
 
+/* Version of the libsigrok behind the "sigrok" driver ("0.5.2"), for provenance; static. */
+const char *power_sigrok_library_version(void);
+
 const char *power_maturity_name(enum power_maturity m); /* "simulated" | "replayed" | "bench_tested" */
 
 #endif

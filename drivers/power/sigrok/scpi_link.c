@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -124,13 +125,11 @@ static int send_all(struct scpi_link *l, const char *p, size_t n, struct err *re
 
 int scpi_link_send(struct scpi_link *l, const char *command, struct err *reterr) {
     char line[SCPI_LINE_MAX];
-    size_t n = strlen(command);
-    if (n + 1 >= sizeof line) {
-        return err_set(reterr, JF_E_BUG, "a SCPI command of %zu bytes", n);
+    int n = snprintf(line, sizeof line, "%s\n", command);
+    if (n < 0 || (size_t)n >= sizeof line) {
+        return err_set(reterr, JF_E_BUG, "a SCPI command of %d bytes", n);
     }
-    memcpy(line, command, n);
-    line[n] = '\n';
-    return send_all(l, line, n + 1, reterr);
+    return send_all(l, line, (size_t)n, reterr);
 }
 
 int scpi_link_ask(struct scpi_link *l, const char *command, char answer[SCPI_LINE_MAX], struct err *reterr) {

@@ -154,7 +154,7 @@ int scpi_header(const char *text, struct scpi_header *ret_h) {
 }
 
 int scpi_idn(const char *text, struct scpi_idn *ret_idn) {
-    struct scpi_idn idn;
+    struct scpi_idn idn = {{0}, {0}, {0}, {0}};
     char *const dst[4] = {idn.maker, idn.model, idn.serial, idn.firmware};
     const char *p = text, *at = NULL;
     size_t n = 0;

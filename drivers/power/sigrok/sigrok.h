@@ -31,6 +31,5 @@
 #include "drivers/power/power.h"
 
 extern const struct power_driver power_driver_sigrok;
-const char *power_sigrok_library_version(void); /* "0.5.2"; static */
 
 #endif

@@ -13,11 +13,11 @@ static void fail(struct sk_feeds *f, int code, const char *text) {
     }
 }
 
-/* Room for n more items; NULL after noting the failure. */
-static void *grow(struct sk_feeds *f, struct sk_feed *q, size_t n) {
+/* Room for n more items; false after noting the failure. */
+static bool grow(struct sk_feeds *f, struct sk_feed *q, size_t n) {
     if (n > SK_FEED_MAX || q->have > SK_FEED_MAX - n) {
         fail(f, JF_E_FULL, "the instrument delivers one channel far ahead of another, or faster than the samples are taken");
-        return NULL;
+        return false;
     }
     if (q->have + n > q->cap) {
         size_t cap = q->cap ? q->cap : 65536;
@@ -27,12 +27,12 @@ static void *grow(struct sk_feeds *f, struct sk_feed *q, size_t n) {
         void *p = realloc(q->data, cap * q->each);
         if (!p) {
             fail(f, JF_E_NOMEM, "no memory for the instrument's samples");
-            return NULL;
+            return false;
         }
         q->data = p;
         q->cap = cap;
     }
-    return (uint8_t *)q->data + q->have * q->each;
+    return true;
 }
 
 static void done(struct sk_feed *q) {
@@ -119,10 +119,10 @@ static void take_analog(struct sk_feeds *f, const struct sr_datafeed_analog *a) 
             return;
         }
         struct sk_feed *q = current ? &f->current : &f->voltage;
-        float *dst = grow(f, q, n * channels); /* interleaved first, thinned below */
-        if (!dst) {
+        if (!grow(f, q, n * channels)) { /* interleaved first, thinned below */
             return;
         }
+        float *dst = (float *)q->data + q->have;
         if (!readings(a, n * channels, dst)) {
             fail(f, JF_E_PROTOCOL, "the instrument's samples have an encoding that is not supported");
             return;
@@ -140,10 +140,10 @@ static void take_logic(struct sk_feeds *f, const struct sr_datafeed_logic *l) {
         return;
     }
     size_t n = (size_t)(l->length / l->unitsize);
-    uint8_t *dst = grow(f, &f->markers, n);
-    if (!dst) {
+    if (!grow(f, &f->markers, n)) {
         return;
     }
+    uint8_t *dst = (uint8_t *)f->markers.data + f->markers.have;
     const uint8_t *src = l->data;
     for (size_t i = 0; i < n; i++, src += l->unitsize) {
         unsigned out = 0;

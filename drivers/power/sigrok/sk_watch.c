@@ -29,6 +29,9 @@ static bool same_peer(const struct sockaddr_storage *a, const struct sockaddr_st
         const struct sockaddr_in *x = (const struct sockaddr_in *)a, *y = (const struct sockaddr_in *)b;
         return x->sin_port == y->sin_port && x->sin_addr.s_addr == y->sin_addr.s_addr;
     }
+    if (a->ss_family != AF_INET6) {
+        return false;
+    }
     const struct sockaddr_in6 *x = (const struct sockaddr_in6 *)a, *y = (const struct sockaddr_in6 *)b;
     return x->sin6_port == y->sin6_port && memcmp(&x->sin6_addr, &y->sin6_addr, sizeof x->sin6_addr) == 0;
 }
@@ -40,13 +43,15 @@ struct look {
 };
 
 static bool is_peer(int fd, const struct addrinfo *peers) {
-    struct sockaddr_storage sa = {0};
+    struct sockaddr_storage sa;
     socklen_t n = sizeof sa;
+    memset(&sa, 0, sizeof sa);
     if (getpeername(fd, (struct sockaddr *)&sa, &n) != 0) {
         return false;
     }
     for (const struct addrinfo *a = peers; a; a = a->ai_next) {
-        struct sockaddr_storage want = {0};
+        struct sockaddr_storage want;
+        memset(&want, 0, sizeof want);
         if (a->ai_addrlen <= sizeof want) {
             memcpy(&want, a->ai_addr, a->ai_addrlen);
             if (same_peer(&sa, &want)) {
@@ -67,6 +72,8 @@ static void look_at_sockets(struct look *k, enum deed deed) {
     if (!d) {
         return;
     }
+    /* glibc's readdir is safe on a stream of one's own. */
+    /* cppcheck-suppress readdirCalled */
     for (struct dirent *e = readdir(d); e; e = readdir(d)) {
         int fd = (int)strtol(e->d_name, NULL, 10);
         if (e->d_name[0] == '.' || !is_peer(fd, k->peers)) {
