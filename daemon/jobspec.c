@@ -61,11 +61,52 @@ static void pointer(char *out, size_t size, const char *base, const char *key) {
     out[n < size ? n : size - 1] = '\0';
 }
 
+/* Finds a number that fits no 64-bit integer. Depth is bounded: deeper trees are refused by their field anyway. */
+static bool find_huge(const json_t *v, char *at, size_t size, int depth) {
+    const char *key;
+    json_t *x;
+    size_t i, n = strlen(at);
+    if (json_is_real(v)) {
+        return fabs(json_real_value(v)) >= 9223372036854775808.0;
+    }
+    if (depth > 4) {
+        return false;
+    }
+    json_object_foreach((json_t *)(uintptr_t)v, key, x) {
+        char sub[128];
+        pointer(sub, sizeof sub, at, key);
+        if (find_huge(x, sub, sizeof sub, depth + 1)) {
+            (void)snprintf(at, size, "%s", sub);
+            return true;
+        }
+    }
+    json_array_foreach(v, i, x) {
+        (void)snprintf(at + n, size - n, "/%zu", i);
+        if (find_huge(x, at, size, depth + 1)) {
+            return true;
+        }
+        at[n] = '\0';
+    }
+    return false;
+}
+
+/* jansson refuses integers beyond 64 bits while it reads; the field is found by reading them as reals. */
+static int name_huge(const void *text, size_t size, const json_error_t *e, struct err *reterr) {
+    char at[128] = "";
+    json_t *obj = json_error_code(e) == json_error_numeric_overflow ? json_loadb(text, size, JSON_DECODE_INT_AS_REAL, NULL) : NULL;
+    bool found = obj && find_huge(obj, at, sizeof at, 0);
+    json_decref(obj);
+    return found ? err_set_at(reterr, JF_E_INVAL, at, "is far out of range") : err_set(reterr, JF_E_PARSE, "not JSON at line %d, column %d: %s", e->line, e->column, e->text);
+}
+
 int jobspec_json(const void *text, size_t size, json_t **ret_obj, struct err *reterr) {
     json_error_t e;
     json_t *obj = size > 0 ? json_loadb(text, size, JSON_REJECT_DUPLICATES, &e) : NULL;
+    if (!obj && size > 0) {
+        return name_huge(text, size, &e, reterr);
+    }
     if (!obj) {
-        return size > 0 ? err_set(reterr, JF_E_PARSE, "not JSON at line %d, column %d: %s", e.line, e.column, e.text) : err_set(reterr, JF_E_PARSE, "the body is empty; a JSON object is expected");
+        return err_set(reterr, JF_E_PARSE, "the body is empty; a JSON object is expected");
     }
     if (!json_is_object(obj)) {
         json_decref(obj);

@@ -7,7 +7,7 @@ CONTRACT_PC := $(sort $(foreach m,$(CONTRACT_USES),$(PC_$(m))) jansson cmocka)
 CONTRACT_FAKES := $(sort $(wildcard tests/contract/fake_*.c))
 CONTRACT_SRC := $(sort $(wildcard tests/contract/test_*.c))
 CONTRACT_BIN := $(CONTRACT_SRC:tests/contract/%.c=$(B)/contract/%)
-CONTRACT_PY := $(sort $(wildcard tests/contract/test_*.py))
+CONTRACT_PY := $(sort $(wildcard tests/contract/test_*.py)) tests/contract/openapi_walk.py
 PTY_SHIM := $(B)/contract/pty_shim.so
 
 $(B)/contract/%: tests/contract/%.c $(CONTRACT_FAKES) $(wildcard tests/contract/*.h) $(CONTRACT_LIBS)
