@@ -89,7 +89,7 @@ int cmd_jobs(struct client *c, int argc, char **argv) {
         json_array_foreach(items, i, j) {
             char windows[24];
             (void)snprintf(windows, sizeof windows, "%.0f", show_number(j, "windows"));
-            const char *b = show_text(j, "bench");
+            const char *b = show_text(j, show_text(j, "on_bench")[0] == '-' ? "bench" : "on_bench");
             const char *cells[] = {show_text(j, "id"),     show_text(j, "state"),      b[0] == '-' ? show_text(j, "board_type") : b,
                                    show_text(j, "method"), windows, show_text(j, "created_at"), progress_of(j)};
             if (t) {
@@ -130,7 +130,7 @@ int cmd_benches(struct client *c, int argc, char **argv) {
         size_t i;
         json_t *b;
         json_array_foreach(items, i, b) {
-            const char *job = show_text(b, "current_job");
+            const char *job = show_text(b, "job");
             const char *cells[] = {show_text(b, "name"),       show_text(b, "state"), show_text(b, "health"),
                                    show_text(b, "board.type"), show_text(b, "analyzer.driver"), job, show_text(b, "reason")};
             if (t) {
@@ -186,10 +186,7 @@ int cmd_cancel(struct client *c, int argc, char **argv) {
 
 static void result_row(struct show_table *t, const json_t *r) {
     char e[SHOW_CELL], net[SHOW_CELL], u[SHOW_CELL], lat[SHOW_CELL], gross[SHOW_CELL * 2 + 8];
-    const char *model = show_text(r, "provenance.model_id");
-    if (model[0] == '-') {
-        model = show_text(r, "provenance.model.id");
-    }
+    const char *model = show_text(r, "board.model_id");
     (void)snprintf(gross, sizeof gross, "%s", show_si(show_number(r, "energy_per_inference_j.median"), "J", e));
     const char *cells[] = {show_text(r, "id"), model, show_text(r, "bench"), gross, show_si(show_number(r, "net_energy_per_inference_j.median"), "J", net),
                            show_si(show_number(r, "energy_per_inference_j.u95"), "J", u),

@@ -41,7 +41,7 @@ static int trace_id(struct client *c, const char *word, char *dst, size_t size, 
 }
 
 static void plot(const json_t *view) {
-    const json_t *lo = json_object_get(view, "min"), *hi = json_object_get(view, "max");
+    const json_t *current = json_object_get(view, "current_a"), *lo = json_object_get(current, "min"), *hi = json_object_get(current, "max");
     size_t n = json_array_size(lo);
     double top = 0;
     for (size_t i = 0; i < n; i++) {
@@ -97,8 +97,8 @@ static int show_trace(struct client *c, const char *id, const struct trace_opts 
         show_json(doc);
     } else if (o->stats) {
         printf("energy %s  charge %s  mean current %s  over %s\n", show_si(show_number(doc, "energy_j"), "J", a),
-               show_si(show_number(doc, "charge_c"), "C", b), show_si(show_number(doc, "mean_current_a"), "A", m),
-               show_si(show_number(doc, "duration_s"), "s", d));
+               show_si(show_number(doc, "charge_c"), "C", b), show_si(show_number(doc, "current_mean_a"), "A", m),
+               show_si(show_number(doc, "recorded_s"), "s", d));
     } else {
         plot(doc);
     }

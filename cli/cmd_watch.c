@@ -76,8 +76,8 @@ static bool refresh(struct watch *w) {
         w->fraction = (double)NAN;
         w->text[0] = '\0';
     }
-    copy(w->bench, sizeof w->bench, doc, "bench");
-    copy(w->attempt, sizeof w->attempt, doc, "current_attempt");
+    copy(w->bench, sizeof w->bench, doc, "on_bench");
+    copy(w->attempt, sizeof w->attempt, doc, "attempt");
     w->ended = is_final(w->state);
     draw(w);
     return w->ended;

@@ -44,13 +44,13 @@ const tone = (word) =>
 function benchCard(b) {
   const p = live.get(b.name);
   const fresh = p && Date.now() - p.at < 3000;
-  const job = b.current_job;
+  const job = b.job;
   const pr = job && progress.get(job);
   return el("div", { class: "card" },
     el("h3", {}, b.name, el("span", { class: `state ${tone(b.state)}` }, b.state)),
     el("p", {}, `${b.board?.type ?? "?"}${b.virtual ? ", virtual" : ""} · ${b.analyzer?.driver ?? "?"}`),
     b.health && b.health !== "good" ? el("p", { class: tone(b.health) }, `health: ${b.health}${b.reason ? ", " + b.reason : ""}`) : null,
-    el("p", { class: "power" }, fresh ? si(p.power_w, "W") : job ? (b.analyzer?.shape === "block" ? "captured after the run" : "no reading now") : "no job"),
+    el("p", { class: "power" }, fresh ? si(p.power_w, "W") : job ? (b.streaming === false ? "captured after the run" : "no reading now") : "no job"),
     pr ? el("progress", { max: "1", ...(Number.isFinite(pr.fraction) ? { value: String(pr.fraction) } : {}) }) : null,
     pr?.text ? el("p", {}, pr.text) : null);
 }
@@ -68,7 +68,7 @@ async function cancel(id) {
 function jobRow(j) {
   const open = j.state === "queued" || j.state === "active";
   const what = j.state === "active" ? j.stage : j.cause ? `${j.cause.class}: ${j.cause.text}` : j.state === "queued" && j.position ? `position ${j.position}` : "";
-  return el("tr", {}, el("td", {}, el("code", {}, j.id.slice(-12))), el("td", { class: tone(j.state) }, j.state), el("td", {}, j.bench || j.board_type || ""),
+  return el("tr", {}, el("td", {}, el("code", {}, j.id.slice(-12))), el("td", { class: tone(j.state) }, j.state), el("td", {}, j.on_bench || j.bench || j.board_type || ""),
     el("td", {}, j.method), el("td", { class: "wrap" }, what || ""), el("td", {}, open ? el("button", { onclick: () => cancel(j.id) }, "cancel") : null));
 }
 
@@ -88,7 +88,7 @@ function resultRow(r) {
   const codes = (r.reasons || []).map((x) => x.code).join(", ");
   const choose = () => choose_result(r.id);
   return el("tr", { tabindex: "0", class: r.id === chosen ? "chosen" : "", onclick: choose, onkeydown: (ev) => { if (ev.key === "Enter") choose(); } },
-    el("td", {}, r.provenance?.model_id ?? r.provenance?.model?.id ?? "–"), el("td", {}, r.bench ?? "–"), el("td", { class: "n" }, pm(e)), el("td", { class: "n" }, pm(net)),
+    el("td", {}, r.board?.model_id ?? "–"), el("td", {}, r.bench ?? "–"), el("td", { class: "n" }, pm(e)), el("td", { class: "n" }, pm(net)),
     el("td", { class: "n" }, si(r.latency_per_inference_s?.median, "s")), el("td", { class: "n" }, si(r.power_w?.mean, "W")),
     el("td", { class: tone(r.verdict) }, r.verdict + (codes ? ` (${codes})` : "")), el("td", {}, (r.created_at ?? "").replace("T", " ").slice(0, 19)));
 }
@@ -123,7 +123,7 @@ async function choose_result(id) {
   const windows = (await get(`/results/${id}/windows`)).items;
   for (const tr of $("results").tBodies[0].rows) tr.classList.remove("chosen");
   $("trace").hidden = false;
-  $("trace-title").textContent = `${r.provenance?.model_id ?? r.provenance?.model?.id ?? "result"} on ${r.bench}: current, with its ${windows.length} windows shaded. Drag to zoom, double click to see all.`;
+  $("trace-title").textContent = `${r.board?.model_id ?? "result"} on ${r.bench}: current, with its ${windows.length} windows shaded. Drag to zoom, double click to see all.`;
   $("detail").replaceChildren(stageTable(r), budgetTable(r), windowTable(windows));
   view = { result: r, windows, trace: r.trace, from: null, to: null, data: null };
   await loadView();
@@ -137,7 +137,7 @@ async function loadView() {
   v.data = await get(`/traces/${v.trace}/view?points=${Math.max(200, Math.min(1600, $("plot").clientWidth | 0))}${span}`);
   draw();
   const s = await get(`/traces/${v.trace}/stats?${span.slice(1)}`);
-  $("trace-stats").textContent = `this span: ${si(s.energy_j, "J")}, ${si(s.charge_c, "C")}, mean ${si(s.mean_current_a, "A")} over ${si(s.duration_s, "s")}`;
+  $("trace-stats").textContent = `this span: ${si(s.energy_j, "J")}, ${si(s.charge_c, "C")}, mean ${si(s.current_mean_a, "A")} over ${si(s.recorded_s, "s")}`;
 }
 
 function draw() {
@@ -149,8 +149,8 @@ function draw() {
   const css = getComputedStyle(document.documentElement), color = (n) => css.getPropertyValue(n).trim();
   g.scale(ratio, ratio);
   const left = 66, right = 10, top = 12, bottom = 26, pw = w - left - right, ph = h - top - bottom;
-  const from = d.from_s, to = d.to_s, n = d.min.length;
-  const peak = Math.max(1e-12, ...d.max.filter((v) => v !== null));
+  const from = d.from_s, to = d.to_s, n = d.current_a.min.length;
+  const peak = Math.max(1e-12, ...d.current_a.max.filter((v) => v !== null));
   const x = (t) => left + (pw * (t - from)) / (to - from), y = (i) => top + ph * (1 - Math.max(0, i) / (peak * 1.05));
   g.font = "12px system-ui"; g.fillStyle = color("--mark"); g.globalAlpha = 0.13;
   for (const win of view.windows) {
@@ -167,8 +167,8 @@ function draw() {
   }
   g.fillStyle = color("--mark");
   for (let k = 0; k < n; k++) {
-    if (d.min[k] === null) continue;
-    const a = y(d.max[k]), b = y(d.min[k]);
+    if (d.current_a.min[k] === null) continue;
+    const a = y(d.current_a.max[k]), b = y(d.current_a.min[k]);
     g.fillRect(left + (pw * k) / n, a, Math.max(1, pw / n), Math.max(1, b - a));
   }
   if (view.drag) {

@@ -10,14 +10,14 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from lab import FINAL, Lab, Tap  # noqa: E402
+from lab import BENCHES, Lab, Tap  # noqa: E402
 
 WORKER_STAGES = ["prepare", "flash", "arm", "run", "analyse", "store", "release"]
 DAEMON_POINTS = ["claim", "run-sent", "result-received", "store", "ack", "release"]
 
 
-def pids(lab, needle):
-    return [p for p, c in lab.processes().items() if needle in c.split(" ")[0] and " safe" not in c]
+def pids(lab, needle, bench=""):
+    return [p for p, c in lab.processes().items() if needle in c.split(" ")[0] and " safe" not in c and bench in c]
 
 
 def wait_for(what, timeout=30.0):
@@ -30,9 +30,9 @@ def wait_for(what, timeout=30.0):
     return None
 
 
-def at_barrier(lab, timeout=60):
-    """The barrier announces itself by a file, whose name is in JF_BARRIER_FILE."""
-    return wait_for(lambda: os.path.exists(os.path.join(lab.dir, "barrier")), timeout)
+def at_barrier(path, timeout=60):
+    """A barrier announces itself by a file."""
+    return wait_for(lambda: os.path.exists(path), timeout)
 
 
 def settled(tap, lab, job_id, what, expect_results=1):
@@ -48,33 +48,34 @@ def settled(tap, lab, job_id, what, expect_results=1):
               json.dumps({"job": job, "results": len(results), "attempts": attempts}))
     lost = [a for a in attempts if a["state"] in ("lost", "failed")]
     tap.check(len(attempts) == 1 or all((a.get("cause") or {}).get("text") for a in lost), f"{what}: the cause is recorded", json.dumps(attempts))
-    idle = wait_for(lambda: all(b["state"] == "idle" and not b.get("current_job") for b in lab.api("GET", "/benches")["items"]), 20)
+    idle = wait_for(lambda: all(b["state"] == "idle" and not b.get("job") for b in lab.api("GET", "/benches")["items"]), 20)
     tap.check(bool(idle), f"{what}: no lease is left", json.dumps(lab.api("GET", "/benches")))
-    tap.check(len(pids(lab, "openocd")) == 0 and len(pids(lab, "jf-bench")) == 1, f"{what}: one worker, no other child", lab.processes())
+    workers = wait_for(lambda: len(pids(lab, "jf-bench")) == len(BENCHES), 10)
+    tap.check(bool(workers) and not pids(lab, "openocd"), f"{what}: one worker a bench, no other child", lab.processes())
 
 
-def fresh_barrier(lab):
-    path = os.path.join(lab.dir, "barrier")
+def fresh_barrier(path):
     if os.path.exists(path):
         os.unlink(path)
+    return path
 
 
 def kill_worker_at(tap, lab, firmware, stage):
-    fresh_barrier(lab)
-    lab.start_daemon(JF_BENCH_BARRIER=stage, JF_BARRIER_FILE=os.path.join(lab.dir, "barrier"), JF_BARRIER_ONCE="1")
+    barrier = fresh_barrier(os.path.join(lab.dir, "barrier"))
+    lab.start_daemon(JF_BENCH_BARRIER=stage, JF_BARRIER_FILE=barrier)
     job = lab.submit(firmware, "ppk2-c", windows=1, retries=2)
-    if tap.check(bool(at_barrier(lab)), f"worker at {stage}: the barrier is reached", json.dumps(lab.job(job))):
-        for p in pids(lab, "jf-bench"):
+    if tap.check(bool(at_barrier(barrier)), f"worker at {stage}: the barrier is reached", json.dumps(lab.job(job))):
+        for p in pids(lab, "jf-bench", "ppk2-c"):
             os.kill(p, signal.SIGKILL)
     settled(tap, lab, job, f"worker killed at {stage}")
     lab.stop_daemon()
 
 
 def kill_daemon_at(tap, lab, firmware, point):
-    fresh_barrier(lab)
-    lab.start_daemon(JF_DAEMON_BARRIER=point, JF_BARRIER_FILE=os.path.join(lab.dir, "barrier"), JF_BARRIER_ONCE="1")
+    barrier = fresh_barrier(os.path.join(lab.data, "barrier"))
+    lab.start_daemon(JF_DAEMON_BARRIER=point)
     job = lab.submit(firmware, "ppk2-c", windows=1, retries=2)
-    if tap.check(bool(at_barrier(lab)), f"daemon at {point}: the barrier is reached"):
+    if tap.check(bool(at_barrier(barrier)), f"daemon at {point}: the barrier is reached"):
         lab.stop_daemon(signal.SIGKILL)
         gone = wait_for(lambda: not pids(lab, "jf-bench") and not pids(lab, "openocd"), 15)
         tap.check(bool(gone), f"daemon killed at {point}: workers end by themselves", lab.processes())
@@ -86,7 +87,6 @@ def kill_daemon_at(tap, lab, firmware, point):
 
 
 def kill_openocd(tap, lab, firmware):
-    fresh_barrier(lab)
     lab.benches["ppk2-c"].fault("probe-silent")
     lab.start_daemon()
     job = lab.submit(firmware, "ppk2-c", windows=1, retries=2)
@@ -119,5 +119,4 @@ def main():
     return tap.done()
 
 
-assert FINAL
 sys.exit(main())
