@@ -438,12 +438,10 @@ static int lab_run(struct lab *l, struct err *e) {
     return r;
 }
 
-static void lab_close(struct lab *l) {
-    rig_stop(&l->rig);
+/* Everything but the rig's thread and the two sockets. */
+static void lab_clean(struct lab *l) {
     json_decref(l->request);
     json_decref(l->w.root);
-    (void)close(l->daemon_fd);
-    (void)close(l->worker_fd);
     static const char *const files[] = {"log.txt", "trace.jft", "result.json"};
     char path[128];
     for (size_t i = 0; i < 3; i++) {
@@ -453,6 +451,13 @@ static void lab_close(struct lab *l) {
     (void)snprintf(path, sizeof path, "%s/a1", l->root);
     assert_int_equal(rmdir(path), 0); /* nothing else was left: no work directory, no temporary file */
     assert_int_equal(rmdir(l->root), 0);
+}
+
+static void lab_close(struct lab *l) {
+    rig_stop(&l->rig);
+    (void)close(l->daemon_fd);
+    (void)close(l->worker_fd);
+    lab_clean(l);
 }
 
 /* ---- the tests ------------------------------------------------------------------------------------------------------ */
@@ -610,6 +615,11 @@ static void test_hang(void **state) {
     assert_true(l.out.faults == 1 && l.out.released == 1);
     assert_string_equal(l.out.code, "bench-stalled");
     assert_string_equal(l.out.part, "analyzer");
+    (void)close(l.daemon_fd);
+    char work[96];
+    (void)snprintf(work, sizeof work, "%s/a1/work", l.root);
+    assert_int_equal(rmdir(work), 0); /* the process left without tidying; the daemon removes the spool */
+    lab_clean(&l);
 }
 
 int main(void) {
