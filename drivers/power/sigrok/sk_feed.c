@@ -103,35 +103,39 @@ static void scale(float *v, size_t n, double k, double o) {
     }
 }
 
-static void take_analog(struct sk_feeds *f, const struct sr_datafeed_analog *a) {
-    size_t channels = g_slist_length(a->meaning->channels), n = a->num_samples;
-    if (channels == 0 || n == 0 || n > SK_FEED_MAX / channels) {
+/* One channel of a packet whose channels stand interleaved; k is this channel's place. */
+static void take_channel(struct sk_feeds *f, struct sk_feed *q, const struct sr_datafeed_analog *a, size_t channels, size_t k, double gain, double offset) {
+    size_t n = a->num_samples;
+    if (!grow(f, q, n * channels)) { /* interleaved first, thinned below */
         return;
     }
-    size_t k = 0;
+    float *dst = (float *)q->data + q->have;
+    if (!readings(a, n * channels, dst)) {
+        fail(f, JF_E_PROTOCOL, "the instrument's samples have an encoding that is not supported");
+        return;
+    }
+    for (size_t i = 0; channels > 1 && i < n; i++) {
+        dst[i] = dst[i * channels + k];
+    }
+    scale(dst, n, gain, offset);
+    q->have += n;
+}
+
+static void take_analog(struct sk_feeds *f, const struct sr_datafeed_analog *a) {
+    size_t channels = g_slist_length(a->meaning->channels), k = 0;
+    if (channels == 0 || a->num_samples == 0 || a->num_samples > SK_FEED_MAX / channels) {
+        return;
+    }
     for (GSList *l = a->meaning->channels; l; l = l->next, k++) {
-        bool current = l->data == f->current_ch;
-        if (!current && (!f->has_voltage || l->data != f->voltage_ch)) {
-            continue;
+        if (l->data == f->current_ch) {
+            if (a->meaning->mq == SR_MQ_VOLTAGE && !f->scale_given) {
+                fail(f, JF_E_INVAL, "the instrument reports volts for the current channel: mapping.current.scale must say how many A per V");
+                return;
+            }
+            take_channel(f, &f->current, a, channels, k, f->current_scale, f->current_offset);
+        } else if (f->has_voltage && l->data == f->voltage_ch) {
+            take_channel(f, &f->voltage, a, channels, k, f->voltage_scale, f->voltage_offset);
         }
-        if (current && a->meaning->mq == SR_MQ_VOLTAGE && !f->scale_given) {
-            fail(f, JF_E_INVAL, "the instrument reports volts for the current channel: mapping.current.scale must say how many A per V");
-            return;
-        }
-        struct sk_feed *q = current ? &f->current : &f->voltage;
-        if (!grow(f, q, n * channels)) { /* interleaved first, thinned below */
-            return;
-        }
-        float *dst = (float *)q->data + q->have;
-        if (!readings(a, n * channels, dst)) {
-            fail(f, JF_E_PROTOCOL, "the instrument's samples have an encoding that is not supported");
-            return;
-        }
-        for (size_t i = 0; channels > 1 && i < n; i++) {
-            dst[i] = dst[i * channels + k];
-        }
-        scale(dst, n, current ? f->current_scale : f->voltage_scale, current ? f->current_offset : f->voltage_offset);
-        q->have += n;
     }
 }
 
