@@ -28,6 +28,7 @@ struct truth {
     enum truth_scheme scheme;
     struct elec *elec;
     int64_t windows, slips, resets;
+    bool armed; /* line 0 was high since the last reset: before that, low pins are not a window */
     /* the open window */
     bool open;
     struct elec_totals begin, last_edge, last_inference;
@@ -266,7 +267,9 @@ static void on_markers(void *ctx, int64_t t_ps, uint8_t before, uint8_t levels) 
     struct elec_totals now;
     elec_totals_now(t->elec, &now);
     quiet_end(t, t_ps);
-    if (t->scheme == TRUTH_PHASES) {
+    if (!t->armed) {
+        t->armed = levels & 1u;
+    } else if (t->scheme == TRUTH_PHASES) {
         phases_edge(t, before, levels, &now);
     } else {
         mlperf_edge(t, before, levels, &now);
@@ -276,8 +279,11 @@ static void on_markers(void *ctx, int64_t t_ps, uint8_t before, uint8_t levels) 
 static void on_reset(struct truth *t, int64_t t_ps, const char *type, double value) {
     struct elec_totals now;
     elec_totals_now(t->elec, &now);
+    t->armed = false;
     if (t->open) {
-        put(t, span_json("window-cut", &t->begin, &now));
+        if (now.t_ps > t->begin.t_ps) { /* else it is the reset itself that pulled line 0 low */
+            put(t, span_json("window-cut", &t->begin, &now));
+        }
         t->open = false;
         idle_start(t);
     }

@@ -196,8 +196,16 @@ static void reset_cuts_and_slip_is_written(void **state) {
     load_mark(b.elec, 0x01);
     elec_note(b.elec, elec_now_ps(b.elec), ELEC_SLIP, 1.25);
     load_for(b.elec, 300 * MS, MS, SLEEP_A);
+    load_mark(b.elec, 0x03);
+    load_mark(b.elec, 0x00); /* all pins fall, and only then is the reset told */
+    elec_note(b.elec, elec_now_ps(b.elec), ELEC_RESET, 0);
+    load_for(b.elec, 10 * MS, MS, BUSY_A);
+    assert_false(truth_window_open(b.truth));
+    load_mark(b.elec, 0x03);
     json_t *all = bench_close(&b);
     assert_int_equal(count(all, "window"), 0);
+    assert_int_equal(count(all, "glitch"), 0);
+    assert_int_equal(count(all, "window-cut"), 1);
     near_value(record(all, "window-cut", 0), "duration_s", 10e-3);
     near_value(record(all, "reset", 0), "t_s", 0.31);
     near_value(record(all, "slip", 0), "slipped_s", 1.25);
