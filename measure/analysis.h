@@ -96,7 +96,7 @@ void analysis_usable(struct analysis *a); /* verdict.c: decides which windows co
 struct budget {
     struct measure_component *list;
     int n;
-    bool unknown; /* some component has no known size */
+    const char *unknown; /* a component without known size; NULL: none */
 };
 void budget_add(struct budget *b, const char *name, const char *distribution, char type, double u, double dof);
 /* u_c, u95, k from the components: Monte Carlo of JCGM 101. JF_E_NOMEM. */

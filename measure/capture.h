@@ -50,7 +50,7 @@ struct measure_instrument { /* as power_info */
 struct measure_supply {
     double voltage_v; /* constant used where no voltage channel exists, V */
     enum measure_provenance provenance;
-    double tolerance_v; /* of a stated voltage: rectangular half width, V; NAN: none given */
+    double tolerance_v; /* of a stated voltage, or of a set one whose source has no specification: rectangular half width, V; NAN: none given */
     enum measure_plane plane;
     enum measure_capacitance capacitance;
     double capacitance_f; /* F, behind the shunt, as `capacitance` says */

@@ -150,13 +150,13 @@ static void add_ranges(struct analysis *a, const struct means *m, struct budget 
     const char *dist = "rectangular";
     char name[32];
     if (in->n_ranges == 0)
-        b->unknown = true;
+        b->unknown = "the analyzer's accuracy";
     for (int g = 0; g < in->n_ranges; g++) {
         const struct measure_range *r = &in->ranges[g];
         if (m->vt[g] <= 0 && m->vt_idle[g] <= 0)
             continue;
         if (!budget_spec(r->kind, r->gain_rel, &u, &dist)) {
-            b->unknown = true;
+            b->unknown = "the accuracy of a current range";
             continue;
         }
         if (r->kind == MEASURE_SPEC_TYPICAL)
@@ -184,15 +184,16 @@ static void add_voltage(const struct analysis *a, double energy, double v, struc
     const struct measure_supply *s = &a->cap->supply;
     double u;
     const char *dist;
-    if (s->provenance == MEASURE_VOLTAGE_STATED) {
+    bool declared = s->provenance == MEASURE_VOLTAGE_SET && in->voltage_kind == MEASURE_SPEC_UNKNOWN && !isnan(s->tolerance_v);
+    if (s->provenance == MEASURE_VOLTAGE_STATED || declared) {
         if (isnan(s->tolerance_v))
-            b->unknown = true;
+            b->unknown = "the tolerance of the stated voltage";
         else
             budget_add(b, "voltage", "rectangular", 'B', energy * s->tolerance_v / sqrt(3) / v, INFINITY);
         return;
     }
     if (!budget_spec(in->voltage_kind, in->voltage_gain_rel, &u, &dist)) {
-        b->unknown = true;
+        b->unknown = "the accuracy of the voltage";
         return;
     }
     budget_add(b, "voltage gain", dist, 'B', energy * u, INFINITY);
@@ -202,7 +203,7 @@ static void add_voltage(const struct analysis *a, double energy, double v, struc
 
 static void add_time_base(const struct analysis *a, double figure, struct budget *b) {
     if (a->cap->instrument.clock_ppm < 0)
-        b->unknown = true;
+        b->unknown = "the analyzer's time base";
     else
         budget_add(b, "time base", "rectangular", 'B', figure * a->cap->instrument.clock_ppm * 1e-6 / sqrt(3), INFINITY);
 }
@@ -211,7 +212,7 @@ static void add_rc(const struct analysis *a, double per_farad, struct budget *b)
     const struct measure_supply *s = &a->cap->supply;
     double u = fabs(per_farad) * s->capacitance_f / sqrt(3);
     if (s->capacitance == MEASURE_C_UNKNOWN)
-        b->unknown = true;
+        b->unknown = "the capacitance behind the shunt";
     else if (s->capacitance == MEASURE_C_MAX)
         budget_add(b, "capacitance", "rectangular", 'B', u, INFINITY);
     else if (s->capacitance_f > 0)
@@ -256,10 +257,10 @@ static void statistics(struct measure_figure_stat *f, const double *x, int n) {
 
 static int finish(struct analysis *a, struct measure_figure_stat *f, const struct budget *b, uint64_t salt, struct err *reterr) {
     f->n_budget = b->n;
-    f->u_known = !b->unknown;
+    f->u_known = b->unknown == NULL;
     f->u_c = f->u95 = f->k = NAN;
     if (b->unknown) {
-        analysis_raise(a, MEASURE_R_UNCERTAINTY_UNKNOWN, -1, "the size of at least one component of the uncertainty is not known");
+        analysis_raise(a, MEASURE_R_UNCERTAINTY_UNKNOWN, -1, "no size is known for a component of the uncertainty: %s", b->unknown);
         return 0;
     }
     if (budget_evaluate(f->budget, f->n_budget, a->cfg->draws, a->cfg->seed + salt, &f->u_c, &f->u95) < 0)

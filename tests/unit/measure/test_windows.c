@@ -275,8 +275,73 @@ static void budget_by_hand(void **state) {
     synth_done(&s);
 }
 
+/* A set voltage whose source has no specification is known by the declared tolerance, else not at all. */
+static void declared_tolerance_of_a_set_voltage(void **state) {
+    (void)state;
+    struct synth s;
+    synth_init(&s, 1e-5, 3.0);
+    synth_usual(&s, 5, 50, &usual, 0.002, 4);
+    s.cap_.instrument.voltage_kind = MEASURE_SPEC_UNKNOWN;
+    struct measure_result *r = run(&s);
+    assert_false(r->energy.u_known);
+    assert_non_null(strstr(r->reasons[MEASURE_R_UNCERTAINTY_UNKNOWN].text, "voltage"));
+    free(r);
+    s.cap_.supply.tolerance_v = 0.03;
+    r = run(&s);
+    assert_true(r->energy.u_known);
+    near_rel(line_of(&r->energy, "voltage")->u, r->energy.median * 0.01 / sqrt(3), 1e-9);
+    free(r);
+    synth_done(&s);
+}
+
+/* Idle power is known as well as independent blocks of white noise make it. */
+static void idle_uncertainty(void **state) {
+    (void)state;
+    struct synth s;
+    synth_init(&s, 1e-5, 3.0);
+    synth_usual(&s, 5, 50, &usual, 0.002, 4);
+    s.noise_a = 1e-3;
+    struct measure_result *r = run(&s);
+    double used = 6 * 20 * 0.05; /* six stretches of 1.2 s, 0.1 s of guard at each end, in blocks of 50 ms */
+    near_rel(r->idle.u_w, 1e-3 * 3.0 / sqrt(used / s.dt), 0.25);
+    assert_int_equal(r->idle.n, 6);
+    near_rel(line_of(&r->net, "idle")->u, r->latency.mean * r->idle.u_w, 1e-9);
+    free(r);
+    synth_done(&s);
+}
+
+/* A code of one sample between two stages bounds them at its middle: half a sample for each. */
+static void transition_is_bounded_at_its_middle(void **state) {
+    (void)state;
+    struct synth s;
+    struct synth_inference grid = {.amp = {0.02, 0.02, 0.02, 0.02, 0.02}, .s = {0.0010, 0.0050, 0.0020, 0, 0}};
+    synth_init(&s, 1.0 / 65536, 3.0);
+    for (int k = 0; k < 3; k++)
+        grid.s[k] = nearbyint(grid.s[k] / s.dt) * s.dt;
+    synth_usual(&s, 5, 1, &grid, 0.002, 4);
+    struct measure_result *r = run(&s);
+    double plain = r->stages[2].duration_s; /* inference */
+    free(r);
+    for (size_t i = 0; i + 1 < s.n; i++)
+        if (s.lv[i].m >> 2 == 2 && s.lv[i + 1].m >> 2 == 6) { /* the next stage's first sample reads as code 4 */
+            s.lv = realloc(s.lv, (s.n + 1) * sizeof *s.lv);
+            memmove(s.lv + i + 2, s.lv + i + 1, (s.n - i - 1) * sizeof *s.lv);
+            s.lv[i + 1].m = (uint8_t)((s.lv[i + 2].m & 3) | 4 << 2);
+            s.lv[i + 2].t += s.dt;
+            s.n++;
+            s.cap = s.n;
+            i++;
+        }
+    r = run(&s);
+    assert_true(fabs(r->stages[2].duration_s - plain - 0.5 * s.dt) < 1e-3 * s.dt);
+    assert_true(r->stages[4].duration_s == 0); /* no post stage came of it */
+    free(r);
+    synth_done(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(declared_tolerance_of_a_set_voltage), cmocka_unit_test(idle_uncertainty), cmocka_unit_test(transition_is_bounded_at_its_middle),
         cmocka_unit_test(usual_run_is_valid), cmocka_unit_test(stages_add_up), cmocka_unit_test(block_instrument), cmocka_unit_test(mlperf_scheme),
         cmocka_unit_test(mlperf_missing_and_surplus_edges), cmocka_unit_test(rules_differ_by_samples_only), cmocka_unit_test(budget_by_hand),
     };
