@@ -23,7 +23,7 @@
 #include "sim/stlink.h"
 #include "sim/uart.h"
 
-#define FRONT_DELAY_PS (20 * ELEC_PS_PER_S / 1000)
+#define FRONT_DELAY_PS (60 * ELEC_PS_PER_S / 1000)
 #define PACE_LAG_PS (ELEC_PS_PER_S / 2)
 #define SLICE_PS (ELEC_PS_PER_S / 500) /* at most this far per turn */
 #define SLICE_PROBED_PS (ELEC_PS_PER_S / 5000) /* while a debugger waits for answers */

@@ -100,7 +100,7 @@ class Lab:
         self.id = uuid.uuid4().hex
         self.env = dict(os.environ, JF_LAB=self.id, **(env or {}))
         self.data = os.path.join(self.dir, "data")
-        self.config = config or os.path.join(ROOT, "config", "demo.yaml")
+        self.config = config or self.config_of(benches)
         self.benches, self.daemon, self.port, self.daemon_log = {}, None, None, None
         try:
             for i, name in enumerate(benches):
@@ -109,6 +109,15 @@ class Lab:
         except BaseException:
             self.stop()
             raise
+
+    def config_of(self, benches):
+        """config/demo.yaml, cut down to the benches that this laboratory has."""
+        with open(os.path.join(ROOT, "config", "demo.yaml"), encoding="utf-8") as f:
+            head, *items = f.read().split("\n  - name: ")
+        path = os.path.join(self.dir, "joulefarm.yaml")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write("".join([head] + ["\n  - name: " + i for i in items if i.split()[0] in benches]) + "\n")
+        return path
 
     def config_env(self):
         env = {"JF_DATA": self.data, "JF_BOARDS": os.path.join(ROOT, "config", "boards"), "JF_PORT": os.environ.get("JF_PORT", "0")}

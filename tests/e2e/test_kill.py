@@ -10,7 +10,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from lab import BENCHES, Lab, Tap  # noqa: E402
+from lab import Lab, Tap  # noqa: E402
 
 WORKER_STAGES = ["prepare", "flash", "arm", "run", "analyse", "store", "release"]
 DAEMON_POINTS = ["claim", "run-sent", "result-received", "store", "ack", "release"]
@@ -50,7 +50,7 @@ def settled(tap, lab, job_id, what, expect_results=1):
     tap.check(len(attempts) == 1 or all((a.get("cause") or {}).get("text") for a in lost), f"{what}: the cause is recorded", json.dumps(attempts))
     idle = wait_for(lambda: all(b["state"] == "idle" and not b.get("job") for b in lab.api("GET", "/benches")["items"]), 20)
     tap.check(bool(idle), f"{what}: no lease is left", json.dumps(lab.api("GET", "/benches")))
-    workers = wait_for(lambda: len(pids(lab, "jf-bench")) == len(BENCHES), 10)
+    workers = wait_for(lambda: len(pids(lab, "jf-bench")) == len(lab.benches), 10)
     tap.check(bool(workers) and not pids(lab, "openocd"), f"{what}: one worker a bench, no other child", lab.processes())
 
 
