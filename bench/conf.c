@@ -3,7 +3,7 @@
 #include "bench/conf.h"
 
 #include <math.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const json_t *need(const json_t *obj, const char *key, json_type type, struct err *reterr) {
@@ -143,13 +143,12 @@ static int parse_expect(const json_t *e, struct job_expect *x, struct err *reter
         x->has_crc = true;
         x->crc32 = (uint32_t)json_integer_value(crc);
     } else if (json_is_string(crc)) {
-        unsigned v;
-        char rest;
-        if (sscanf(json_string_value(crc), "%8x%c", &v, &rest) != 1) {
+        const char *s = json_string_value(crc);
+        if (strlen(s) != 8 || strspn(s, "0123456789abcdefABCDEF") != 8) {
             return err_set_at(reterr, JF_E_INVAL, "expect_output.crc32", "eight hexadecimal digits");
         }
         x->has_crc = true;
-        x->crc32 = v;
+        x->crc32 = (uint32_t)strtoul(s, NULL, 16);
     } else if (!values) {
         return err_set_at(reterr, JF_E_INVAL, "expect_output", "expect_output needs crc32 or values");
     }
@@ -177,7 +176,7 @@ int job_conf_parse(const json_t *job, struct job_conf *ret_j, struct err *reterr
     if (measure_method_parse(text_or(job, "method", "quick"), &j.method) < 0) {
         return err_set_at(reterr, JF_E_INVAL, "method", "method must be quick or mlperf-tiny");
     }
-    int64_t windows, n, warmup;
+    int64_t windows = 0, n = 0, warmup = 0;
     int r = whole(job, "windows", 1, MEASURE_MAX_WINDOWS, 5, &windows, reterr);
     r = r < 0 ? r : whole(job, "inferences", 1, 100000000, 0, &n, reterr);
     r = r < 0 ? r : whole(job, "warmup", 0, 1000000, 10, &warmup, reterr);

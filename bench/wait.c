@@ -298,7 +298,7 @@ int attempt_supply(struct attempt *a, bool on, struct err *reterr) {
     struct capture_request q = {.op = CAPTURE_SUPPLY,
                                 .supply = on ? POWER_SUPPLY_ON : POWER_SUPPLY_OFF,
                                 .supply_v = a->supply_v};
-    struct capture_reply rep;
+    struct capture_reply rep = {0};
     a->board_touched = a->board_touched || on;
     int r = attempt_capture(a, &q, 10000, &rep, reterr);
     if (r < 0) {
