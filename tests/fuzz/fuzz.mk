@@ -9,7 +9,7 @@ FUZZ_SRC_ppk2 = drivers/power/ppk2/ppk2_proto.c drivers/power/ppk2/ppk2_stream.c
 FUZZ_SRC_scpi = drivers/power/sigrok/scpi_proto.c $(SRC_base)
 FUZZ_SRC_mlperf_line = bench/dut_proto.c $(SRC_base)
 FUZZ_SRC_mlperf_cmd = $(wildcard firmware/harness/*.c) $(SRC_base)
-FUZZ_SRC_http_json = $(SRC_daemon) $(SRC_db) $(SRC_trace) $(SRC_measure) $(SRC_base_proc) $(SRC_base)
+FUZZ_SRC_http_json = daemon/jobspec.c daemon/blob.c daemon/elf.c daemon/conf.c daemon/conf_check.c daemon/conf_tables.c db/states.c $(SRC_base)
 FUZZ_PC = jansson libsodium libzstd sqlite3 libmicrohttpd yaml-0.1 libelf
 FUZZ_CFLAGS = $(CPPFLAGS) $(CSTD) -g -O1 -Ifirmware/include -Ifirmware/runtime -Ifirmware/harness $(call pc,--cflags $(FUZZ_PC))
 
