@@ -151,7 +151,7 @@ check-run:
 TALLY ?=
 RUN = tests/run.py $(if $(TALLY),--tally $(TALLY))
 
-rules: all ; $(Q)$(RUN) --label rules tests/rules/rules.py
+rules: all ; $(Q)$(RUN) --label rules tests/rules/rules.py tests/rules/docs.py
 REPLAYS := $(sort $(wildcard tests/replay/test_*.py))
 replay: all ; $(Q)$(RUN) --label replay $(REPLAYS)
 E2E := $(sort $(wildcard tests/e2e/test_*.py))
