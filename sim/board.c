@@ -85,6 +85,9 @@ static void note_sleep(struct board *b) {
     b->noted = s;
 }
 
+/* Stop mode proper: no bus or kernel clocks. DBGMCU's DBG_STOP keeps them. */
+static bool in_stop(const struct board *b) { return cm7_state(b->cpu) == CPU_DEEP && !(b->dbgmcu[1] & BOARD_DBGSTOP); }
+
 /* Clocks and base current follow the registers; called before or after any change, B2 holds either way because the
  * current that is posted is the one computed last time. */
 void board_changed(void *ctx) {
@@ -100,10 +103,11 @@ void board_changed(void *ctx) {
         b->hz = hz; /* B1 */
         cm7_tick_every(b->cpu, (uint64_t)TICK_PS * (hz / 1000000u) / 1000000u + 1);
     }
+    bool stopped = in_stop(b);
     for (unsigned i = 0; i < BOARD_TIMERS; i++) {
-        timer_clock(&b->tim[i], rcc_apb1l_on(&b->rcc, i) ? rcc_tim1_hz(&b->rcc) : 0);
+        timer_clock(&b->tim[i], rcc_apb1l_on(&b->rcc, i) && !stopped ? rcc_tim1_hz(&b->rcc) : 0);
     }
-    b->usart.kernel_hz = rcc_usart3_hz(&b->rcc);
+    b->usart.kernel_hz = stopped ? 0 : rcc_usart3_hz(&b->rcc);
     struct board_power p = power_of(b);
     double a = board_power_a(&p);
     double factor = board_power_core_factor(p.smps);
@@ -250,7 +254,12 @@ void board_run_until(struct board *b, int64_t t_ps) {
     while (board_now_ps(b) < t_ps) {
         board_supply_check(b);
         int64_t now = board_now_ps(b);
+        bool stopped = in_stop(b);
         bool runs = cm7_wake_check(b->cpu);
+        if (stopped && runs) {
+            rcc_stop_exit(&b->rcc);
+            board_changed(b);
+        }
         int64_t chunk = now + (runs ? RUN_CHUNK_PS : IDLE_CHUNK_PS);
         int64_t until = chunk < t_ps ? chunk : t_ps;
         if (runs) {

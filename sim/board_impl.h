@@ -10,6 +10,7 @@
 #include "sim/usart.h"
 
 #define BOARD_TIMERS 4
+#define BOARD_DBGSTOP (1u << 1 | 1u << 4) /* DBGMCU_CR: DBG_STOP of both domains */
 
 /* What the base current depends on: everything but the executed instructions. */
 struct board_power {

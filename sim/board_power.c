@@ -22,7 +22,6 @@
 #define SMPS_FACTOR 0.52 /* step-down converter: VCORE 1.0 V from 3.3 V at about 60 % of the LDO's charge */
 
 #define CR_DBGSLEEP (1u << 0 | 1u << 3)
-#define CR_DBGSTOP (1u << 1 | 1u << 4)
 #define CR_TRACECLKEN (1u << 20)
 #define CR_CDDBGCKEN (1u << 21)
 #define CR_SRDDBGCKEN (1u << 22)
@@ -60,7 +59,7 @@ double board_power_a(const struct board_power *p) {
     }
     double factor = board_power_core_factor(p->smps);
     double a = LEAK_A + debug_a(p);
-    if (p->state == CPU_DEEP && !(p->dbgmcu_cr & CR_DBGSTOP)) {
+    if (p->state == CPU_DEEP && !(p->dbgmcu_cr & BOARD_DBGSTOP)) {
         return STOP_A + debug_a(p);
     }
     a += factor * (core_a(p) + GATE_A_PER_HZ * p->core_hz * p->gates + (p->pll ? PLL_A : 0));

@@ -325,6 +325,7 @@ static void on_end(struct cpu *c, uc_err e) {
         cm7_exc_fault(c, EXC_BUS, CFSR_IBUSERR, 0);
         break;
     default:
+        cm7_set(c, UC_ARM_REG_PC, cm7_blame(c, cm7_get(c, UC_ARM_REG_PC), c->fault_addr) | 1u);
         c->bfar = c->fault_addr;
         cm7_exc_fault(c, EXC_BUS, CFSR_PRECISERR | CFSR_BFARVALID, 0);
         break;

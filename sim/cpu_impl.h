@@ -129,6 +129,9 @@ int cm7_engine_open(struct cpu *c, bool stepper, uc_engine **ret_uc, struct err 
 /* cpu_cost.c */
 void cm7_block_decode(const uint8_t *code, uint32_t size, struct cm7_block *ret_b);
 
+/* cpu_blame.c: the instruction of the block at `block` that touched fault_addr; `block` when none fits */
+uint32_t cm7_blame(struct cpu *c, uint32_t block, uint32_t fault_addr);
+
 /* cpu_exc.c */
 void cm7_exc_pend(struct cpu *c, unsigned exc, bool on);
 void cm7_exc_refresh(struct cpu *c); /* recount, and attention if something can be taken */

@@ -104,6 +104,12 @@ static int noise_option(struct options *o, const char *value, struct err *reterr
     return 2;
 }
 
+static int markers_option(struct options *o, const char *value, struct err *reterr) {
+    struct err why = {0};
+    int rc = value && value[0] ? board_pins_parse(value, o->marker, &o->n_markers, &why) : err_set(&why, JF_E_INVAL, "needs a list of pins");
+    return rc < 0 ? err_set_at(reterr, rc, "--markers", "%s", why.text) : 2;
+}
+
 /* How many words were taken, or an error. */
 static int one_option(struct options *o, const char *name, const char *value, struct err *reterr) {
     if (strcmp(name, "--dir") == 0) {
@@ -124,8 +130,7 @@ static int one_option(struct options *o, const char *name, const char *value, st
         return 1;
     }
     if (strcmp(name, "--markers") == 0) {
-        int rc = board_pins_parse(value ? value : "", o->marker, &o->n_markers, reterr);
-        return rc < 0 ? rc : 2;
+        return markers_option(o, value, reterr);
     }
     if (strcmp(name, "--noise") == 0) {
         return noise_option(o, value, reterr);

@@ -179,6 +179,29 @@ static void test_uart(void **state) {
     rig_free(r);
 }
 
+/* SLEEPDEEP: TIM2 stands still, nothing wakes the core; with DBG_STOP it goes on. */
+static void test_stop(void **state) {
+    (void)state;
+    for (int debug = 0; debug < 2; debug++) {
+        struct rig *r = rig_new(3.3, true);
+        RIG_START(r, wire);
+        rig_run(r, 5 * MS);
+        rig_poke(r, DBG_CR, debug ? 2u : 0);
+        rig_poke(r, 0xE000ED10u, 4u);
+        rig_run(r, 2 * MS);
+        size_t n = r->seen.n_markers;
+        struct elec_totals a;
+        struct elec_totals b;
+        elec_totals_now(r->elec, &a);
+        rig_run(r, 10 * MS);
+        elec_totals_now(r->elec, &b);
+        double mean_a = elec_sum_diff(b.load_c, a.load_c) / 10e-3;
+        assert_int_equal(r->seen.n_markers - n, debug ? 10 : 0);
+        assert_true(debug ? mean_a > 1e-3 : mean_a < 100e-6);
+        rig_free(r);
+    }
+}
+
 static void test_pins(void **state) {
     (void)state;
     static const char *const bad[] = {"PE16", "PL1", "E2", "PE", "PE2,,PE3", "PE2;PE3", "PA0,PA1,PA2,PA3,PA4,PA5,PA6,PA7,PA8"};
@@ -199,6 +222,7 @@ int main(void) {
         cmocka_unit_test(test_reset_causes), cmocka_unit_test(test_debug_domain), cmocka_unit_test(test_off_is_silent),
         cmocka_unit_test(test_marker_times), cmocka_unit_test(test_charge),       cmocka_unit_test(test_magnitudes),
         cmocka_unit_test(test_uart),         cmocka_unit_test(test_pins),
+        cmocka_unit_test(test_stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

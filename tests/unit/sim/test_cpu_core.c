@@ -112,7 +112,7 @@ static void test_faults_and_escalation(void **state) {
     } want[] = {
         {3, 0x00010000u, 0x40000000u, 0x080000F8u, false}, /* udf: UsageFault is off, so HardFault, FORCED */
         {6, 0x00010000u, 0, 0x08000104u, false}, /* UNDEFINSTR */
-        {5, 0x00008200u, 0, 0, true}, /* PRECISERR, BFARVALID: unmapped */
+        {5, 0x00008200u, 0, 0x0800010Eu, false}, /* PRECISERR, BFARVALID: unmapped */
         {5, 0x00008200u, 0, 0, true}, /* a bus without slave */
         {6, 0x00080000u, 0, 0x0800011Cu, false}, /* NOCP: CPACR is 0 */
         {3, 0, 0x40000000u, 0, true}, /* SVC under PRIMASK */
