@@ -56,6 +56,9 @@ struct ppk2 {
     size_t q_first, q_len;
     uint32_t lose; /* bytes still to vanish */
     uint64_t dropped;
+    const struct clock_src *clock;
+    int64_t latency_ns;
+    int64_t behind_ns; /* least seen of real minus virtual time: the pace without the host's delays */
 };
 
 /* --- the port ------------------------------------------------------------------------------------------------------ */
@@ -376,6 +379,18 @@ static void port_look(struct ppk2 *d) {
     }
 }
 
+/* Virtual time up to which samples may leave: constant latency behind real time, never ahead of virtual time (P1). */
+static int64_t due(struct ppk2 *d, int64_t now) {
+    if (d->latency_ns == 0) {
+        return now;
+    }
+    int64_t real_ns = clock_raw_ns(d->clock);
+    int64_t behind = real_ns - now / 1000;
+    d->behind_ns = behind < d->behind_ns ? behind : d->behind_ns;
+    int64_t allowed = (real_ns - d->behind_ns - d->latency_ns) * 1000;
+    return allowed < now ? allowed : now;
+}
+
 static void ppk2_step(void *self, int64_t now) {
     struct ppk2 *d = self;
     if (d->master < 0) {
@@ -396,8 +411,9 @@ static void ppk2_step(void *self, int64_t now) {
         d->power = false;
         supply_apply(d);
     }
+    int64_t until = due(d, now);
     if (d->streaming) {
-        stream_step(d, now);
+        stream_step(d, until);
     }
     queue_write(d);
 }
@@ -436,6 +452,9 @@ int ppk2_open(const struct ppk2_conf *c, const struct profile *p, struct ppk2 **
     d->profile = *p;
     d->external_v = c->external_v;
     d->burden = c->burden;
+    d->clock = c->clock;
+    d->latency_ns = c->clock ? c->latency_ns : 0;
+    d->behind_ns = INT64_MAX;
     d->master = -1;
     if (c->path) {
         memcpy(d->path, c->path, strlen(c->path) + 1);
@@ -456,5 +475,6 @@ int ppk2_open(const struct ppk2_conf *c, const struct profile *p, struct ppk2 **
 
 struct front ppk2_front(struct ppk2 *d) { return (struct front){.ops = &ops, .self = d}; }
 struct profile *ppk2_profile(struct ppk2 *d) { return &d->profile; }
+void ppk2_slipped(struct ppk2 *d) { d->behind_ns = INT64_MAX; }
 const char *ppk2_tty(const struct ppk2 *d) { return d->tty; }
 uint64_t ppk2_dropped(const struct ppk2 *d) { return d->dropped; }

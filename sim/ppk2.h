@@ -6,6 +6,7 @@
 #ifndef SIM_PPK2_H
 #define SIM_PPK2_H
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "sim/elec.h"
 #include "sim/faults.h"
@@ -17,6 +18,10 @@ struct ppk2_conf {
     uint64_t seed; /* of the unit: calibration constants, noise */
     double external_v; /* what feeds the DUT in ampere mode */
     bool burden; /* the range's resistor acts on the circuit (with a capacitor: smear) */
+    /* Samples leave this long after they were taken, by the host's clock: a constant, as a device with a clock of its own
+     * has it, however long the host needs for a slice of the board. 0: as soon as virtual time is there. */
+    int64_t latency_ns;
+    const struct clock_src *clock; /* for latency_ns; NULL with 0 */
     struct elec *elec; /* borrowed */
     struct faults *faults; /* borrowed */
 };
@@ -25,6 +30,7 @@ struct ppk2;
 int ppk2_open(const struct ppk2_conf *c, const struct profile *p, struct ppk2 **ret_ppk2, struct err *reterr) JF_MUST_CHECK;
 struct front ppk2_front(struct ppk2 *d); /* its done() ends the life of d */
 struct profile *ppk2_profile(struct ppk2 *d);
+void ppk2_slipped(struct ppk2 *d); /* virtual time gave up some real time: learn the pace anew */
 const char *ppk2_tty(const struct ppk2 *d); /* the pty's own name; changes on re-plug */
 uint64_t ppk2_dropped(const struct ppk2 *d); /* samples lost because the reader lagged */
 

@@ -8,10 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "sim/control.h"
 #include "sim/hmo.h"
 #include "sim/ppk2.h"
 #include "sim/truth.h"
+
+#define PPK2_LATENCY_NS (8 * CLOCK_NS_PER_MS) /* longer than a turn of the loop takes while the board computes */
 
 struct rig {
     struct rig_conf conf;
@@ -185,6 +188,7 @@ static json_t *do_status(struct rig *r) {
                           elec_current_mean_a(r->elec, from, now), "windows", (json_int_t)truth_windows(r->truth));
     if (o) {
         json_object_set_new(o, "window_open", json_boolean(truth_window_open(r->truth)));
+        json_object_set_new(o, "window_s", json_real(truth_window_s(r->truth)));
     }
     if (o && r->ppk2) {
         json_object_set_new(o, "ppk2_dropped", json_integer((json_int_t)ppk2_dropped(r->ppk2)));
@@ -270,7 +274,7 @@ static int open_instrument(struct rig *r, struct err *reterr) {
             profile_draw(&p, PROFILE_PPK2, c->seed);
         }
         struct ppk2_conf pc = {.path = c->ppk2_path[0] ? c->ppk2_path : NULL, .seed = c->seed, .external_v = c->supply_v,
-                               .burden = c->capacitance_f > 0.0, .elec = r->elec, .faults = r->faults};
+                               .burden = c->capacitance_f > 0.0, .latency_ns = PPK2_LATENCY_NS, .clock = clock_system(), .elec = r->elec, .faults = r->faults};
         return ppk2_open(&pc, &p, &r->ppk2, reterr);
     }
     return 0;
@@ -340,6 +344,9 @@ int rig_scope_port(const struct rig *r) { return r->hmo ? hmo_port(r->hmo) : 0; 
 bool rig_quit_asked(const struct rig *r) { return r->quit; }
 
 void rig_pace(struct rig *r, int64_t lag_ps, int64_t slips) {
+    if (r->ppk2 && slips != r->slips) {
+        ppk2_slipped(r->ppk2);
+    }
     r->lag_ps = lag_ps;
     r->slips = slips;
 }

@@ -405,5 +405,9 @@ void truth_snapshot(struct truth *t) {
 
 bool truth_window_open(const struct truth *t) { return t->open && (t->scheme == TRUTH_MLPERF || t->toggles > 0); }
 
+double truth_window_s(const struct truth *t) {
+    return truth_window_open(t) ? seconds(elec_now_ps(t->elec) - t->begin.t_ps) : 0.0;
+}
+
 int64_t truth_windows(const struct truth *t) { return t->windows; }
 int64_t truth_slips(const struct truth *t) { return t->slips; }

@@ -23,6 +23,7 @@ void truth_flush(struct truth *t); /* everything written so far is in the file *
 void truth_snapshot(struct truth *t);
 /* Inferences are running in a window now (line 0 alone says nothing: an unpowered or reset board's pins are low). */
 bool truth_window_open(const struct truth *t);
+double truth_window_s(const struct truth *t); /* how long it has been open; 0: none is */
 int64_t truth_windows(const struct truth *t);
 int64_t truth_slips(const struct truth *t);
 
