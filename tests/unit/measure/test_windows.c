@@ -310,6 +310,33 @@ static void idle_uncertainty(void **state) {
     synth_done(&s);
 }
 
+/* What happens within 100 ms of the UART's traffic is not idle. */
+static void idle_keeps_its_distance(void **state) {
+    (void)state;
+    struct synth s;
+    synth_init(&s, 1e-5, 3.0);
+    synth_hold(&s, 4, 0.002, 3);
+    for (int k = 0; k < 6; k++) {
+        synth_idle(&s, 1.2, 0.002);
+        size_t last = s.n - 1; /* the first and the last 90 ms of the stretch are busy */
+        double from = s.lv[last].t;
+        uint8_t m = s.lv[last].m;
+        s.t_end = from;
+        s.n = last;
+        synth_hold(&s, 0.09, 0.010, m);
+        synth_hold(&s, 1.02, 0.002, m);
+        synth_hold(&s, 0.09, 0.010, m);
+        if (k < 5)
+            synth_window(&s, 50, &usual, 0.004);
+    }
+    synth_hold(&s, 4, 0.002, 3);
+    struct measure_result *r = run(&s);
+    assert_int_equal(r->idle.n, 6);
+    near_rel(r->idle.power_w, 0.006, 1e-6);
+    free(r);
+    synth_done(&s);
+}
+
 /* A code of one sample between two stages bounds them at its middle: half a sample for each. */
 static void transition_is_bounded_at_its_middle(void **state) {
     (void)state;
@@ -341,7 +368,7 @@ static void transition_is_bounded_at_its_middle(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(declared_tolerance_of_a_set_voltage), cmocka_unit_test(idle_uncertainty), cmocka_unit_test(transition_is_bounded_at_its_middle),
+        cmocka_unit_test(declared_tolerance_of_a_set_voltage), cmocka_unit_test(idle_uncertainty), cmocka_unit_test(idle_keeps_its_distance), cmocka_unit_test(transition_is_bounded_at_its_middle),
         cmocka_unit_test(usual_run_is_valid), cmocka_unit_test(stages_add_up), cmocka_unit_test(block_instrument), cmocka_unit_test(mlperf_scheme),
         cmocka_unit_test(mlperf_missing_and_surplus_edges), cmocka_unit_test(rules_differ_by_samples_only), cmocka_unit_test(budget_by_hand),
     };

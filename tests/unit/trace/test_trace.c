@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/crc32.h"
 #include "measure/trace/format.h"
 #include "measure/trace/result_json.h"
 #include "measure/trace/trace.h"
@@ -536,6 +537,28 @@ static void encodings_round_trip(void **state) {
     free(g);
 }
 
+/* The checksum against its definition, bit by bit, for every alignment and tail length. */
+static uint32_t crc_by_bits(uint32_t crc, const uint8_t *p, size_t n) {
+    crc = ~crc;
+    while (n-- > 0) {
+        crc ^= *p++;
+        for (int k = 0; k < 8; k++)
+            crc = (crc >> 1) ^ (crc & 1 ? 0xEDB88320u : 0);
+    }
+    return ~crc;
+}
+
+static void checksum_is_crc32(void **state) {
+    (void)state;
+    uint8_t b[96];
+    for (size_t i = 0; i < sizeof b; i++)
+        b[i] = (uint8_t)(i * 151 + 7);
+    assert_int_equal(crc32_update(0, "123456789", 9), 0xCBF43926);
+    for (size_t from = 0; from < 9; from++)
+        for (size_t n = 0; n + from <= sizeof b; n++)
+            assert_int_equal(crc32_update(0x1234567u * (uint32_t)n, b + from, n), crc_by_bits(0x1234567u * (uint32_t)n, b + from, n));
+}
+
 static void capture_survives_json(void **state) {
     (void)state;
     struct synth s = usual_synth();
@@ -573,6 +596,7 @@ int main(void) {
         cmocka_unit_test(disordered_blocks_are_refused),
         cmocka_unit_test(encodings_round_trip),
         cmocka_unit_test(capture_survives_json),
+        cmocka_unit_test(checksum_is_crc32),
     };
     return cmocka_run_group_tests(tests, make_dir, drop_dir);
 }
