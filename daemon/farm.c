@@ -30,8 +30,6 @@ void farm_barrier(struct farm *f, const char *point) {
 }
 
 static void read_boot_id(char *out, size_t size) {
-    void *data = NULL;
-    size_t n = 0;
     int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
     char text[64] = "";
     if (fd >= 0) {
@@ -41,8 +39,6 @@ static void read_boot_id(char *out, size_t size) {
     }
     text[strcspn(text, "\n")] = '\0';
     (void)snprintf(out, size, "%s", text[0] ? text : "unknown");
-    (void)data;
-    (void)n;
 }
 
 int farm_new(const struct farm_env *env, struct farm **ret_f, struct err *reterr) {
@@ -279,7 +275,8 @@ json_t *farm_worker_json(struct farm *f, const char *bench) {
     json_t *j = json_null();
     (void)pthread_mutex_lock(&f->lock);
     if (b && b->hello) {
-        j = json_pack("{s:O?, s:O?, s:O?}", "pid", json_object_get(b->hello, "pid"), "version", json_object_get(b->hello, "version"), "libraries", json_object_get(b->hello, "libraries"));
+        j = json_pack("{s:o?, s:o?, s:o?}", "pid", json_deep_copy(json_object_get(b->hello, "pid")), "version", json_deep_copy(json_object_get(b->hello, "version")), "libraries",
+                      json_deep_copy(json_object_get(b->hello, "libraries")));
     }
     if (b && b->wish_maintenance && json_is_object(j)) {
         (void)json_object_set_new(j, "wish", json_string("maintenance"));

@@ -283,7 +283,7 @@ static void on_hello(struct farm_bench *b, json_t *msg) {
     }
     (void)pthread_mutex_lock(&b->farm->lock);
     json_decref(b->hello);
-    b->hello = json_incref(msg);
+    b->hello = json_deep_copy(msg); /* nothing of it is shared between threads */
     (void)pthread_mutex_unlock(&b->farm->lock);
 }
 
