@@ -193,5 +193,6 @@ help:
 -include tests/contract/contract.mk
 -include tests/fuzz/fuzz.mk
 -include tests/bench/bench.mk
+-include tests/bench/coverage.mk
 
 -include $(shell find $(B)/obj $(B)/unit -name '*.d' 2>/dev/null)
