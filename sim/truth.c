@@ -279,7 +279,7 @@ static void on_markers(void *ctx, int64_t t_ps, uint8_t before, uint8_t levels) 
 static void on_reset(struct truth *t, int64_t t_ps, const char *type, double value) {
     struct elec_totals now;
     elec_totals_now(t->elec, &now);
-    t->armed = false;
+    t->armed = elec_markers_true(t->elec) & 1u;
     if (t->open) {
         if (now.t_ps > t->begin.t_ps) { /* else it is the reset itself that pulled line 0 low */
             put(t, span_json("window-cut", &t->begin, &now));
