@@ -60,6 +60,11 @@ static void spans_by_host(struct analysis *a) {
         if (k == 0)
             w->lo -= slack;
     }
+    for (int k = 0; k < c->n_requests; k++) { /* absurd host times must not leave the recording (NAN included) */
+        struct window_n *w = &a->windows[k];
+        w->lo = w->lo > (double)a->scan.first ? fmin(w->lo, (double)a->scan.end) : (double)a->scan.first;
+        w->hi = w->hi < (double)a->scan.end ? fmax(w->hi, (double)a->scan.first) : (double)a->scan.end;
+    }
 }
 
 /* No common clock with the host: acceptable only when the edges fit the commands one to one, in order. */

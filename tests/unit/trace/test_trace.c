@@ -421,6 +421,76 @@ static void flipped_bit_is_found_and_confined(void **state) {
     synth_done(&s);
 }
 
+static int touch_block(void *user, const struct measure_block *b) {
+    double *sum = user;
+    for (uint32_t k = 0; b->current_a && k < b->count; k++)
+        *sum += (double)b->current_a[k] + (b->voltage_v ? (double)b->voltage_v[k] : 0) + (b->markers ? b->markers[k] : 0);
+    return 0;
+}
+
+/* Bytes changed at will, checksums made right again: whatever the reader answers, it stays inside its memory (run under ASan). */
+static void crafted_files_do_no_harm(void **state) {
+    (void)state;
+    struct synth s;
+    synth_init(&s, 1e-4, 3.0);
+    s.noise_a = 1e-5;
+    s.with_voltage = s.with_range = true;
+    synth_usual(&s, 2, 10, &usual, 0.002, 0.5);
+    struct trace_summary sum;
+    struct err e = {0};
+    const char *plain = path_of("plain"), *crafted = path_of("crafted");
+    record(&s, plain, ALL_CHANNELS, true, &sum);
+    uint8_t *good = malloc(sum.size), *bytes = malloc(sum.size);
+    FILE *f = fopen(plain, "rb");
+    assert_int_equal(fread(good, 1, sum.size, f), sum.size);
+    fclose(f);
+    struct measure_rng g;
+    measure_rng_init(&g, 17);
+    double touched = 0;
+    int opened = 0;
+    for (int i = 0; i < 400; i++) {
+        memcpy(bytes, good, sum.size);
+        for (size_t at = 8; at + 16 <= sum.size;) { /* change something in about every third record */
+            struct trace_record rec;
+            memcpy(&rec, bytes + at, sizeof rec);
+            uint8_t *p = bytes + at + 16;
+            size_t head = rec.type == TRACE_T_CHUNK && measure_rng_uniform(&g) < 0.7 ? sizeof(struct trace_chunk) : rec.len;
+            for (int k = 0; measure_rng_uniform(&g) < 0.3 && k < 4; k++)
+                p[(size_t)(measure_rng_uniform(&g) * (double)head)] = (uint8_t)(measure_rng_uniform(&g) * 256);
+            rec.crc = crc32_update(crc32_update(0, bytes + at + 4, 8), p, rec.len);
+            memcpy(bytes + at, &rec, sizeof rec);
+            at += 16 + rec.len;
+        }
+        f = fopen(crafted, "wb");
+        assert_int_equal(fwrite(bytes, 1, sum.size, f), sum.size);
+        fclose(f);
+        struct trace_reader *r;
+        if (trace_reader_open(crafted, &r, &e) < 0)
+            continue;
+        opened++;
+        int bad;
+        struct trace_stats st;
+        json_t *v = NULL;
+        struct measure_source src;
+        trace_reader_source(r, &src);
+        (void)(src.each(src.self, INT64_MIN / 4, INT64_MAX / 4, ~0u, touch_block, &touched, &e) < 0);
+        (void)(trace_stats(r, 0.01, 2, &st, &e) < 0);
+        if (trace_view(r, NAN, NAN, 50, &v, &e) == 0)
+            json_decref(v);
+        if (trace_view(r, 0.5, 0.7, 500, &v, &e) == 0)
+            json_decref(v);
+        (void)(trace_reader_verify(r, &bad, &e) < 0);
+        trace_reader_close(r);
+        struct measure_result *res = calloc(1, sizeof *res);
+        (void)(trace_analyse(crafted, NULL, NULL, res, &e) < 0);
+        free(res);
+    }
+    assert_true(opened > 100);
+    free(good);
+    free(bytes);
+    synth_done(&s);
+}
+
 static void foreign_files_are_refused(void **state) {
     (void)state;
     struct trace_reader *r;
@@ -592,6 +662,7 @@ int main(void) {
         cmocka_unit_test(torn_tail_loses_the_last_chunk_only),
         cmocka_unit_test(flipped_bit_is_found_and_confined),
         cmocka_unit_test(foreign_files_are_refused),
+        cmocka_unit_test(crafted_files_do_no_harm),
         cmocka_unit_test(gaps_and_segments_are_kept),
         cmocka_unit_test(disordered_blocks_are_refused),
         cmocka_unit_test(encodings_round_trip),
