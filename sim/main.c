@@ -24,7 +24,6 @@
 #include "sim/stlink.h"
 #include "sim/uart.h"
 
-#define FRONT_DELAY_PS (60 * ELEC_PS_PER_S / 1000)
 #define PACE_LAG_PS (ELEC_PS_PER_S / 2)
 #define SLICE_PS (ELEC_PS_PER_S / 500) /* at most this far per turn */
 #define SLICE_PROBED_PS (ELEC_PS_PER_S / 5000) /* while a debugger waits for answers */
@@ -297,14 +296,6 @@ static int64_t lag_ps(struct vbench *v) {
     return lag;
 }
 
-/* How far instruments may show virtual time: FRONT_DELAY_PS behind real time, or as far as it has come if that is less. A real
- * instrument's transport has a delay of its own that does not depend on what the DUT computes; without this one the time
- * that a slice takes to emulate would show in the arrival times. */
-static int64_t shown_ps(const struct vbench *v) {
-    int64_t due = (clock_raw_ns(clock_system()) - v->origin_ns) * 1000 - FRONT_DELAY_PS, now = elec_now_ps(rig_elec(v->rig));
-    return due < 0 ? 0 : due < now ? due : now;
-}
-
 static void run(struct vbench *v) {
     v->origin_ns = clock_raw_ns(clock_system());
     while (!quit_signal && !rig_quit_asked(v->rig)) {
@@ -316,7 +307,6 @@ static void run(struct vbench *v) {
         if (lag > 0) {
             board_run_until(v->board, board_now_ps(v->board) + (lag < slice ? lag : slice)); /* P1, P2 */
         }
-        int64_t shown = shown_ps(v);
         for (int i = 0; i < v->n_fronts; i++) {
             if (v->front[i].ops->step) {
                 v->front[i].ops->step(v->front[i].self, shown);
