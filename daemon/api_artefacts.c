@@ -54,8 +54,11 @@ void api_firmware_post(struct api_call *c) {
         return;
     }
     struct elf_facts *f = calloc(1, sizeof *f);
-    int r = f ? elf_read(c->rq->body, c->rq->body_size, f, &e) : err_set(&e, JF_E_NOMEM, "no memory");
-    if (r < 0) {
+    if (!f) {
+        api_problem(c, 500, "out-of-memory", "", "no memory");
+        return;
+    }
+    if (elf_read(c->rq->body, c->rq->body_size, f, &e) < 0) {
         api_error(c, &e);
     } else {
         blob_id(c->rq->body, c->rq->body_size, id);

@@ -78,7 +78,7 @@ void api_result_windows(struct api_call *c) {
         return;
     }
     json_t *items = json_array();
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; w && i < n; i++) {
         (void)json_array_append_new(items, json_loads(w[i].doc, 0, NULL));
     }
     store_windows_free(w, n);

@@ -15,7 +15,7 @@
 void blob_id(const void *data, size_t size, char ret_id[BLOB_ID_SIZE]) {
     unsigned char hash[crypto_hash_sha256_BYTES];
     (void)crypto_hash_sha256(hash, data ? data : (const void *)"", size);
-    memcpy(ret_id, "sha256:", 7);
+    (void)snprintf(ret_id, BLOB_ID_SIZE, "sha256:");
     (void)sodium_bin2hex(ret_id + 7, BLOB_ID_SIZE - 7, hash, sizeof hash);
 }
 

@@ -246,7 +246,7 @@ static bool scalar_text(struct check *c, const yaml_node_t *n, const char *field
 static json_t *check_node(struct check *c, yaml_node_t *n, const struct conf_field *f, const char *field);
 
 static json_t *free_value(struct check *c, yaml_node_t *n, const char *field) {
-    char s[SCALAR_MAX];
+    char s[SCALAR_MAX] = "";
     long long i;
     double d;
     if (n->type == YAML_SEQUENCE_NODE) {
@@ -430,7 +430,7 @@ static json_t *check_node(struct check *c, yaml_node_t *n, const struct conf_fie
     }
     c->depth++;
     json_t *v = NULL;
-    char s[SCALAR_MAX];
+    char s[SCALAR_MAX] = "";
     switch (f->kind) {
     case CONF_MAP:
     case CONF_CHOICE:

@@ -89,7 +89,7 @@ int elf_read(const void *image, size_t size, struct elf_facts *ret_f, struct err
     }
     memcpy(copy, image, size);
     Elf *e = elf_memory(copy, size);
-    GElf_Ehdr h;
+    GElf_Ehdr h = {0};
     int r = e ? check_header(e, size, &h, reterr) : err_set(reterr, JF_E_PARSE, "this is no ELF file: %s", elf_errmsg(-1));
     for (int i = 0; r == 0 && i < (int)h.e_phnum; i++) {
         GElf_Phdr p;

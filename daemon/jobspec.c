@@ -49,7 +49,7 @@ static const struct {
 /* A key as a piece of a JSON pointer (RFC 6901), cut to what fits an error. */
 static void pointer(char *out, size_t size, const char *base, const char *key) {
     size_t n = (size_t)snprintf(out, size, "%s/", base);
-    for (size_t i = 0; key[i] && i < 60 && n + 3 < size; i++) {
+    for (size_t i = 0; i < 60 && key[i] && n + 3 < size; i++) {
         unsigned char ch = (unsigned char)key[i];
         if (ch == '~' || ch == '/') {
             out[n++] = '~';

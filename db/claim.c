@@ -524,8 +524,10 @@ static int reap_one(struct tx *t, const struct store_lease *l, int max_losses, s
 static int reap_fn(struct tx *t, void *arg, struct err *reterr) {
     const struct reap_arg *a = arg;
     struct store_lease *l = calloc(STORE_LIST_MAX, sizeof *l);
-    int n = l ? held_rows(t->db, l, STORE_LIST_MAX, reterr) : err_set(reterr, JF_E_NOMEM, "no memory for leases");
-    int reaped = 0, r = 0;
+    if (!l) {
+        return err_set(reterr, JF_E_NOMEM, "no memory for leases");
+    }
+    int n = held_rows(t->db, l, STORE_LIST_MAX, reterr), reaped = 0, r = 0;
     for (int i = 0; i < n && r >= 0; i++) {
         if (l[i].expires_boot_ns < t->boot_ns || strcmp(l[i].boot_id, a->boot_id) != 0) {
             r = reap_one(t, &l[i], a->max_losses, reterr);

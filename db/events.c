@@ -122,7 +122,11 @@ int store_event_list(struct store *s, int64_t after, int limit, struct store_eve
         return r;
     }
     struct store_event *e = calloc((size_t)limit, sizeof *e);
-    r = e ? one_int(db, "SELECT min(seq) FROM event", &first, reterr) : err_set(reterr, JF_E_NOMEM, "no memory for %d events", limit);
+    if (!e) {
+        engine_read_end(s, db);
+        return err_set(reterr, JF_E_NOMEM, "no memory for %d events", limit);
+    }
+    r = one_int(db, "SELECT min(seq) FROM event", &first, reterr);
     r = r < 0 ? r : one_int(db, "SELECT value FROM counter WHERE name = 'event'", &last, reterr);
     int64_t oldest = first > 0 ? first - 1 : last;
     if (r == 0 && ret_oldest) {
