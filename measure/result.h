@@ -115,7 +115,6 @@ struct measure_result {
     uint64_t inferences; /* sum over the usable windows */
     int edges_ignored; /* marker edges outside every infer command */
     int64_t samples; /* seen in the whole capture */
-    double overhead_s; /* longest distance from infer command to opening edge, for the curious; NAN */
 };
 
 const char *measure_code_word(enum measure_code c);

@@ -19,7 +19,6 @@ static void analysis_free(struct analysis *a) {
 static void result_init(struct analysis *a) {
     struct measure_result *r = a->r;
     *r = (struct measure_result){.config = *a->cfg, .method = a->cap->method, .scheme = a->cap->scheme, .n_windows = a->cap->n_requests};
-    r->overhead_s = NAN;
     r->samples = 0;
     for (int k = 0; k < r->n_windows; k++) {
         struct measure_window *w = &r->windows[k];
