@@ -309,7 +309,7 @@ static void run(struct vbench *v) {
         }
         for (int i = 0; i < v->n_fronts; i++) {
             if (v->front[i].ops->step) {
-                v->front[i].ops->step(v->front[i].self, shown);
+                v->front[i].ops->step(v->front[i].self, elec_now_ps(rig_elec(v->rig)));
             }
         }
         rig_pace(v->rig, lag, v->slips);

@@ -39,6 +39,19 @@ def stage_is(*stages):
     return lambda j: j.get("stage") in stages or j["state"] in ("done", "failed", "canceled")
 
 
+def mute_in_window(bench):
+    """Mutes the scope once a measured window runs; true half a second later, well before the driver calls it stalled."""
+    since = []
+
+    def ready(job):
+        if not since and bench.control(cmd="status")["window_s"] > 0.5:
+            bench.fault("scope-mute")
+            since.append(time.monotonic())
+        return (since and time.monotonic() - since[0] > 0.5) or job["state"] in ("done", "failed", "canceled")
+
+    return ready
+
+
 def idle_streams(tap, lab):
     """64 open event streams, nothing happening: the daemon's CPU time over five seconds."""
     conns = []
@@ -75,7 +88,7 @@ def main():
         cancel_when(tap, lab, firmware, "ppk2-c", "in prepare", stage_is("prepare"))
         cancel_when(tap, lab, firmware, "ppk2-c", "in run", stage_is("run"), window_s=5.0)
         cancel_when(tap, lab, firmware, "scope-a", "in run", stage_is("run"), window_s=5.0)
-        cancel_when(tap, lab, firmware, "scope-a", "while libsigrok blocks on a mute scope", stage_is("run"), prepare=lambda: scope.fault("scope-mute"),
+        cancel_when(tap, lab, firmware, "scope-a", "while the scope is mute and its reader blocks", mute_in_window(scope),
                     clear=lambda: scope.fault("scope-mute", on=False))
         ppk2.fault("uart-silent")
         cancel_when(tap, lab, firmware, "ppk2-c", "while the board is silent", stage_is("run", "arm"), clear=lambda: ppk2.fault("uart-silent", on=False))
