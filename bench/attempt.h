@@ -50,6 +50,7 @@ struct worker {
     struct msg_link link;
     const char *spool_root;
     int lock_fd; /* inherited by children; -1: none */
+    int signal_fd; /* readable: somebody asked the process to end; -1: none */
     const char *barrier, *barrier_file; /* test barriers, see PROTOCOL.md; NULL: none */
     int quiet_ms, beyond_ms, off_ms; /* idle stretch, capture beyond the windows, supply off; WORKER_* unless a test hurries */
     bool drain, bye; /* asked for */

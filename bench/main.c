@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -213,6 +214,18 @@ static int run_once(struct worker *w, const struct options *o, struct err *reter
     return r;
 }
 
+/* SIGINT and SIGTERM become a descriptor: an attempt ends by its release, never in the middle. Blocked before any thread starts. */
+static int open_signals(void) {
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGTERM);
+    if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0) {
+        return -1;
+    }
+    return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
 static int dispatch(const char *command, const struct options *o, struct err *reterr) {
     struct worker w;
     int r = worker_open(&w, o->bench_json, reterr);
@@ -220,6 +233,7 @@ static int dispatch(const char *command, const struct options *o, struct err *re
         return r;
     }
     w.lock_fd = o->lock_fd;
+    w.signal_fd = open_signals();
     w.spool_root = o->spool;
     if (strcmp(command, "run") == 0) {
         msg_init(&w.link, o->socket_fd, w.clock);
@@ -228,6 +242,9 @@ static int dispatch(const char *command, const struct options *o, struct err *re
         r = safe_run(&w, reterr);
     } else if (strcmp(command, "once") == 0) {
         r = run_once(&w, o, reterr);
+    }
+    if (w.signal_fd >= 0) {
+        (void)close(w.signal_fd);
     }
     worker_close(&w);
     return r;

@@ -135,7 +135,7 @@ static int check_interrupts(struct attempt *a, struct err *reterr) {
         return 0;
     }
     if (a->cancel || a->w->bye) {
-        return err_set(reterr, JF_E_CANCELED, "%s", a->cancel ? "canceled on request" : "the daemon asked the worker to leave");
+        return err_set(reterr, JF_E_CANCELED, "%s", a->cancel ? "canceled on request" : "the worker was asked to leave");
     }
     int64_t now = clock_mono_ns(a->w->clock);
     if (now >= a->deadline_ns) {
@@ -160,6 +160,9 @@ int attempt_wait(struct attempt *a, int64_t until_ns, struct err *reterr) {
     if (w->link.fd >= 0 && !w->link.gone) {
         fds[n++] = (struct pollfd){.fd = w->link.fd, .events = POLLIN};
     }
+    if (w->signal_fd >= 0 && !w->bye) {
+        fds[n++] = (struct pollfd){.fd = w->signal_fd, .events = POLLIN};
+    }
     if (dut_fd(&a->dut) >= 0) {
         fds[n++] = (struct pollfd){.fd = dut_fd(&a->dut), .events = POLLIN};
     }
@@ -173,6 +176,9 @@ int attempt_wait(struct attempt *a, int64_t until_ns, struct err *reterr) {
         n += w->runner->poll_fds(a->flash, fds + n, MAX_FDS - n);
     }
     (void)poll(fds, n, clock_left_ms(w->clock, nearest(a, until_ns), POLL_MS));
+    for (nfds_t i = 0; i < n; i++) {
+        w->bye = w->bye || (w->signal_fd >= 0 && fds[i].fd == w->signal_fd && fds[i].revents);
+    }
     struct err e = {0};
     int r = take_messages(a, &e);
     if (r < 0 && !a->unwinding) {

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 int worker_open(struct worker *ret_w, const char *bench_json, struct err *reterr) {
-    struct worker w = {.clock = clock_system(), .proc = proc_system(), .lock_fd = -1, .quiet_ms = WORKER_QUIET_MS, .beyond_ms = WORKER_BEYOND_MS,
+    struct worker w = {.clock = clock_system(), .proc = proc_system(), .lock_fd = -1, .signal_fd = -1, .quiet_ms = WORKER_QUIET_MS, .beyond_ms = WORKER_BEYOND_MS,
                        .off_ms = WORKER_OFF_MS};
     msg_init(&w.link, -1, w.clock);
     json_error_t je;
@@ -90,8 +90,10 @@ int worker_serve(struct worker *w, struct err *reterr) {
             return r;
         }
         if (r == 0) {
-            struct pollfd p = {w->link.fd, POLLIN, 0};
-            (void)poll(&p, 1, 1000);
+            struct pollfd p[2] = {{w->link.fd, POLLIN, 0}, {w->signal_fd, POLLIN, 0}};
+            if (poll(p, 2, 1000) > 0 && p[1].revents) {
+                return 0; /* between attempts the board is safe */
+            }
             continue;
         }
         r = take(w, m, reterr);

@@ -105,7 +105,7 @@ static void lab_open(struct lab *l) {
     l->worker_fd = sv[1];
     struct worker *w = &l->w;
     *w = (struct worker){.clock = clock_system(), .driver = &fake_driver, .runner = &fake_runner, .proc = proc_system(), .spool_root = l->root,
-                         .lock_fd = -1, .quiet_ms = 60, .beyond_ms = 100, .off_ms = 60};
+                         .lock_fd = -1, .signal_fd = -1, .quiet_ms = 60, .beyond_ms = 100, .off_ms = 60};
     msg_init(&w->link, sv[1], w->clock);
     w->root = json_pack("{s:s, s:{s:s}, s:{s:s, s:s, s:f, s:f, s:{}}, s:{s:I}, s:{s:s, s:I}, s:{s:s, s:i, s:s}, s:{s:s, s:f}}", "name", "fake", "board", "serial",
                         "U1", "board_type", "start", "power_cycle", "markers", "phases", "boot_s", 2.0, "clock_tolerance", 0.5, "flash", "probe", "rig",
