@@ -157,6 +157,15 @@ def rule_invariants(root):
     return bad
 
 
+def rule_configuration(root):
+    """Every field of the checker's tables is on the page, and the page's first columns name no other."""
+    keys = set(re.findall(r'(?:\b[A-Z_]+\(|\.key = )"([a-z_]+)"', read(root, "daemon/conf_tables.c")))
+    page = read(root, "docs/configuration.md")
+    named = {w for c in re.findall(r"^\| ((?:`[a-z_]+`(?:, )?)+) \|", page, flags=re.M) for w in CODE.findall(c)}
+    bad = [f"{k} is checked in daemon/conf_tables.c, not explained in docs/configuration.md" for k in sorted(keys) if f"`{k}`" not in page]
+    return bad + [f"{k} is explained in docs/configuration.md, unknown to daemon/conf_tables.c" for k in sorted(named - keys)]
+
+
 # ---- planted faults: rule -> (files of a small tree, what must be reported) --------------------------------------------
 FAKE = "#!/bin/sh\n[ \"$1\" = sub ] && echo '  --deep N  text' && exit 0\n"
 GOOD_PAGES = {f"{MAN}/{p}": ".TH X 1\n" for p in PAGES}
@@ -173,6 +182,9 @@ PLANTED = {
                         ["make missing", "make absent"]),
     rule_files_exist: ({"README.md": "`base/ring.{c,h}` `Makefile` `COPYING` `/etc/x` `build/x` `a/b` `bench/`", "base/ring.c": "",
                         "Makefile": ""}, ["base/ring.h does not", "COPYING does not", "bench/ does not"]),
+    rule_configuration: ({"daemon/conf_tables.c": 'TEXT("told", 1), {.key = "mute"}, WORD("also_told", "a")',
+                          "docs/configuration.md": "| `told`, `gone` | - | x |\nand `also_told`\n"},
+                         ["mute is checked", "gone is explained"]),
     rule_invariants: ({"ARCHITECTURE.md": "| A1, A2 | `x.h` | text |\n| B1 | `y.h` | text |\n", "x.h": "/* A1 a, A20 b */"},
                       ["A2 is not in x.h", "y.h does not exist"]),
 }
