@@ -34,7 +34,7 @@ static void put_artefact(struct api_call *c, int kind, const char *id, json_t *d
         a.doc = text;
     }
     r = r < 0 ? r : store_artefact_put(c->a->store, &a, idem->key[0] ? idem : NULL, &e);
-    if (r < 0) {
+    if (r < 0 || !text) {
         free(text);
         api_error(c, &e);
         return;
