@@ -192,7 +192,10 @@ int api_idem_begin(struct api_call *c, const char *scope, struct store_idem *ret
     }
     (void)snprintf(ret_i->scope, sizeof ret_i->scope, "%s", scope);
     (void)snprintf(ret_i->key, sizeof ret_i->key, "%s", key);
+    char what[BLOB_ID_SIZE + 256];
     blob_id(c->rq->body, c->rq->body_size, ret_i->body_hash);
+    int n = snprintf(what, sizeof what, "%s %.160s", ret_i->body_hash, c->rq->path); /* the same key on another path is another request */
+    blob_id(what, (size_t)n, ret_i->body_hash);
     struct store_idem old;
     struct err e = {0};
     int r = store_idem_get(c->a->store, scope, key, &old, &e);

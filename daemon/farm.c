@@ -15,6 +15,7 @@
 #define HEARTBEAT_MS 15000
 #define BARRIER_MS 60000
 #define STOP_MS 20000
+#define FARM_MIN_MS 10
 #define QUICK_MS 50 /* while some child without a socket is awaited */
 
 /* A named point of a kill -9 walk: JF_DAEMON_BARRIER=<point> makes the daemon say so in <data_dir>/barrier and wait there, bounded. */
@@ -131,6 +132,33 @@ static void sweep_one(void *user, const char *attempt) {
     }
 }
 
+/* Queued jobs that no configured bench can take any more would wait for ever. */
+static int reject_orphans(struct farm *f, struct err *reterr) {
+    char below[STORE_ID_SIZE] = "";
+    for (int n = STORE_LIST_MAX; n == STORE_LIST_MAX;) {
+        struct store_job *jobs = NULL;
+        const struct store_job_filter q = {.state = STORE_JOB_QUEUED, .below = below[0] ? below : NULL, .limit = STORE_LIST_MAX};
+        n = store_job_list(f->env.store, &q, &jobs, reterr);
+        if (n < 0) {
+            return n;
+        }
+        for (int i = 0; i < n; i++) {
+            bool able = false;
+            for (int k = 0; k < f->n; k++) {
+                const struct conf_bench *c = f->benches[k].conf;
+                able = able || (strcmp(c->board_type, jobs[i].board_type) == 0 && (!jobs[i].bench[0] || strcmp(c->name, jobs[i].bench) == 0));
+            }
+            static const struct store_cause cause = {"job", "unsupported", "the bench or board type it asks for is no longer configured", ""};
+            if (!able && store_job_reject(f->env.store, jobs[i].id, &cause, reterr) == 0) {
+                log_warning(f->env.log, "job %s: %s", jobs[i].id, cause.text);
+            }
+            (void)snprintf(below, sizeof below, "%s", jobs[i].id);
+        }
+        store_jobs_free(jobs, n);
+    }
+    return 0;
+}
+
 int farm_recover(struct farm *f, struct err *reterr) {
     for (int i = 0; i < f->n; i++) {
         const struct conf_bench *c = f->benches[i].conf;
@@ -152,18 +180,24 @@ int farm_recover(struct farm *f, struct err *reterr) {
     if (r >= 0) {
         intake_each_spool(f->env.conf, sweep_one, f);
     }
-    return r < 0 ? r : 0;
+    return r < 0 ? r : reject_orphans(f, reterr);
 }
 
 /* ---- the loop -------------------------------------------------------------------------------------------------------- */
 static int wait_ms(const struct farm *f, int max_ms) {
+    int wait = max_ms;
     for (int i = 0; i < f->n; i++) {
         const struct farm_bench *b = &f->benches[i];
-        if (b->phase == FARM_SAFING || b->phase == FARM_DOWN) {
-            return max_ms < QUICK_MS ? max_ms : QUICK_MS;
+        int want = max_ms;
+        if (b->phase == FARM_SAFING) {
+            want = QUICK_MS;
+        } else if (b->phase == FARM_DOWN) {
+            want = clock_left_ms(f->env.clock, b->not_before, max_ms);
+            want = want < FARM_MIN_MS ? FARM_MIN_MS : want;
         }
+        wait = want < wait ? want : wait;
     }
-    return max_ms;
+    return wait;
 }
 
 static void wait_for_news(struct farm *f, int max_ms, int extra_fd) {

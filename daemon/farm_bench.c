@@ -12,6 +12,7 @@
 #define LOG(b) (ENV(b)->log)
 #define MS(x) ((int64_t)(x)*CLOCK_NS_PER_MS)
 #define MESSAGES_PER_STEP 64
+#define FARM_PARKED_MS 1000
 
 static int64_t now_of(const struct farm_bench *b) { return clock_mono_ns(ENV(b)->clock); }
 
@@ -63,7 +64,7 @@ void farm_bench_gone(struct farm_bench *b, const char *why) {
         char attempt[STORE_ID_SIZE];
         (void)snprintf(attempt, sizeof attempt, "%s", b->lease.attempt);
         if (!b->ended && !farm_attempt_adopt(b)) {
-            farm_attempt_lose(b, why, true);
+            farm_attempt_lose(b, why, !b->farm->stopping);
         }
         farm_attempt_release(b, false, why);
         intake_drop_spool(ENV(b)->conf, attempt);
@@ -134,6 +135,7 @@ static void step_down(struct farm_bench *b) {
     }
     bool idle_row = row.state == STORE_BENCH_MAINTENANCE || !row.healthy;
     if (idle_row && !b->has_lease && row.state != STORE_BENCH_RECOVERING) {
+        b->not_before = now_of(b) + MS(FARM_PARKED_MS); /* a wish ends it at once */
         return;
     }
     int lock_fd;

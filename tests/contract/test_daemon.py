@@ -220,6 +220,27 @@ def unsafe_start():
         tap.check(b and b["state"] == "offline" and "safe state" in b["reason"], "a safe state that cannot be confirmed quarantines the bench", farm.bench("scope-a"))
 
 
+def bench_taken_out():
+    with Farm(("scope-a", "scope-b")) as farm:
+        farm.start()
+        farm.ready("scope-a", "scope-b")
+        farm.api("POST", "/benches/scope-b/maintenance")
+        farm.until(lambda: farm.bench("scope-b")["state"] == "maintenance")
+        before = cpu_s(farm.proc.pid)
+        job, other = farm.submit(bench="scope-b"), farm.submit(bench="scope-a")
+        tap.check(farm.wait(other)["state"] == "done", "the other bench works on")
+        time.sleep(2)
+        tap.check(cpu_s(farm.proc.pid) - before < 0.2, "a bench in maintenance costs no CPU", cpu_s(farm.proc.pid) - before)
+        farm.stop()
+        with open(farm.config, encoding="utf-8") as f:
+            text = f.read()
+        with open(farm.config, "w", encoding="utf-8") as f:
+            f.write(text[:text.index("  - name: scope-b")])
+        farm.start()
+        j = farm.wait(job)
+        tap.check(j["state"] == "failed" and "no longer configured" in j["cause"]["text"], "a job for a bench that was taken out fails with its cause", j)
+
+
 def refused_firmware(farm):
     for what, image in (("garbage", b"\x00" * 100), ("empty", b""), ("truncated", elf()[:100]), ("x86", elf(machine=62)), ("64 bit", elf(cls=2)), ("object file", elf(kind=1)), ("big endian", elf(data=2))):
         status, doc = farm.api("POST", "/firmware", image)
@@ -240,5 +261,6 @@ with Farm() as f:
     ending(f)
 stream_limit()
 unsafe_start()
+bench_taken_out()
 kill_walk()
 sys.exit(tap.done())
