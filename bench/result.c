@@ -53,12 +53,6 @@ static void fill_instrument(const struct attempt *a) {
     m->voltage_gain_rel = p->voltage_gain_rel;
     m->voltage_offset_v = p->voltage_offset_v;
     m->voltage_kind = (enum measure_spec)p->voltage_kind;
-    double stated_v = a->w->conf.measure_supply.tolerance_v;
-    if (m->voltage_kind == MEASURE_SPEC_UNKNOWN && isfinite(stated_v)) { /* the bench vouches for what the instrument does not specify */
-        m->voltage_kind = MEASURE_SPEC_LIMIT;
-        m->voltage_gain_rel = 0.0;
-        m->voltage_offset_v = stated_v;
-    }
     m->clock_ppm = p->clock_ppm;
     copy_text(m->spec_source, sizeof m->spec_source, p->spec_source);
 }
