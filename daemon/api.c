@@ -19,7 +19,8 @@
 #define PREFIX "/api/v1"
 #define CURSOR_MAX 96
 
-/* ---- answers ------------------------------------------------------------------------------------------------------ */
+/* ---- answers ------------------------------------------------------------------------------------------------------
+ */
 static void put_doc(struct http_reply *rp, int status, const char *type, json_t *doc) {
     char *text = doc ? json_dumps(doc, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
     json_decref(doc);
@@ -29,25 +30,33 @@ static void put_doc(struct http_reply *rp, int status, const char *type, json_t 
     rp->size = text ? strlen(text) : 0;
 }
 
-static json_t *problem_doc(int status, const char *code, const char *pointer, const char *text, const char *request_id) {
+static json_t *problem_doc(int status, const char *code, const char *pointer, const char *text,
+                           const char *request_id) {
     char type[96];
     (void)snprintf(type, sizeof type, "urn:joulefarm:problem:%s", code);
-    const char *title = status == 404 ? "Not found" : status == 413 ? "Too large" : status == 409 ? "Conflict" : status >= 500 ? "The daemon failed" : "The request is not acceptable";
+    const char *title = status == 404   ? "Not found"
+                        : status == 413 ? "Too large"
+                        : status == 409 ? "Conflict"
+                        : status >= 500 ? "The daemon failed"
+                                        : "The request is not acceptable";
     json_t *detail = json_string(text);
     detail = detail ? detail : json_string("(not printable)");
     json_t *where = json_string(pointer);
-    return json_pack("{s:s, s:s, s:i, s:s, s:o, s:o, s:s}", "type", type, "title", title, "status", status, "code", code, "detail", detail, "pointer",
-                     where ? where : json_string(""), "request_id", request_id);
+    return json_pack("{s:s, s:s, s:i, s:s, s:o, s:o, s:s}", "type", type, "title", title, "status", status, "code",
+                     code, "detail", detail, "pointer", where ? where : json_string(""), "request_id", request_id);
 }
 
-static void put_problem(const struct http_request *rq, struct http_reply *rp, int status, const char *code, const char *pointer, const char *text) {
+static void put_problem(const struct http_request *rq, struct http_reply *rp, int status, const char *code,
+                        const char *pointer, const char *text) {
     put_doc(rp, status, "application/problem+json", problem_doc(status, code, pointer, text, rq->id));
 }
 
 void api_problem(struct api_call *c, int status, const char *code, const char *pointer, const char *text) {
     put_problem(c->rq, c->rp, status, code, pointer, text);
 }
-void api_error(struct api_call *c, const struct err *e) { api_problem(c, err_http_status(e->code), err_word(e->code), e->where, e->text); }
+void api_error(struct api_call *c, const struct err *e) {
+    api_problem(c, err_http_status(e->code), err_word(e->code), e->where, e->text);
+}
 void api_error_field(struct api_call *c, const struct err *e) {
     int status = err_http_status(e->code);
     api_problem(c, status == 404 ? 422 : status, err_word(e->code), e->where, e->text);
@@ -85,7 +94,8 @@ void api_bytes(struct api_call *c, const char *content_type, char *text, size_t 
 void api_file(struct api_call *c, const char *content_type, const char *path, const char *etag) {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0) {
-        api_problem(c, errno == ENOENT ? 410 : 500, errno == ENOENT ? "gone" : "io-error", "", "the file is no longer in the data directory");
+        api_problem(c, errno == ENOENT ? 410 : 500, errno == ENOENT ? "gone" : "io-error", "",
+                    "the file is no longer in the data directory");
         return;
     }
     c->rp->status = 200;
@@ -100,7 +110,8 @@ void api_time(int64_t ns, json_t *obj, const char *key) {
     (void)json_object_set_new(obj, key, ns > 0 ? json_string(at) : json_null());
 }
 
-/* ---- query --------------------------------------------------------------------------------------------------------- */
+/* ---- query ---------------------------------------------------------------------------------------------------------
+ */
 bool api_whole(struct api_call *c, const char *name, long long lo, long long hi, long long fallback, long long *ret_v) {
     const char *s = http_query(c->rq, name);
     char at[64], text[96], *end;
@@ -151,7 +162,10 @@ bool api_cursor(struct api_call *c, char *out, size_t size, const char **ret_bel
         return true;
     }
     size_t n = 0;
-    if (strlen(s) > 2 * CURSOR_MAX || sodium_base642bin((unsigned char *)out, size - 1, s, strlen(s), NULL, &n, NULL, sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0 || n == 0 || memchr(out, 0, n)) {
+    if (strlen(s) > 2 * CURSOR_MAX ||
+        sodium_base642bin((unsigned char *)out, size - 1, s, strlen(s), NULL, &n, NULL,
+                          sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0 ||
+        n == 0 || memchr(out, 0, n)) {
         api_problem(c, 400, "invalid", "?cursor", "is not a cursor of this list");
         return false;
     }
@@ -164,13 +178,15 @@ void api_page(struct api_call *c, json_t *items, int limit, const char *last_id)
     char next[2 * CURSOR_MAX + 8];
     json_t *cursor = json_null();
     if (items && (int)json_array_size(items) >= limit && strlen(last_id) < CURSOR_MAX) {
-        (void)sodium_bin2base64(next, sizeof next, (const unsigned char *)last_id, strlen(last_id), sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+        (void)sodium_bin2base64(next, sizeof next, (const unsigned char *)last_id, strlen(last_id),
+                                sodium_base64_VARIANT_URLSAFE_NO_PADDING);
         cursor = json_string(next);
     }
     api_json(c, 200, items ? json_pack("{s:o, s:o}", "items", items, "next", cursor) : NULL);
 }
 
-/* ---- bodies --------------------------------------------------------------------------------------------------------- */
+/* ---- bodies ---------------------------------------------------------------------------------------------------------
+ */
 bool api_body_object(struct api_call *c, json_t **ret_obj) {
     struct err e = {0};
     if (jobspec_json(c->rq->body, c->rq->body_size, ret_obj, &e) < 0) {
@@ -194,7 +210,8 @@ int api_idem_begin(struct api_call *c, const char *scope, struct store_idem *ret
     (void)snprintf(ret_i->key, sizeof ret_i->key, "%s", key);
     char what[BLOB_ID_SIZE + 256];
     blob_id(c->rq->body, c->rq->body_size, ret_i->body_hash);
-    int n = snprintf(what, sizeof what, "%s %.160s", ret_i->body_hash, c->rq->path); /* the same key on another path is another request */
+    int n = snprintf(what, sizeof what, "%s %.160s", ret_i->body_hash,
+                     c->rq->path); /* the same key on another path is another request */
     blob_id(what, (size_t)n, ret_i->body_hash);
     struct store_idem old;
     struct err e = {0};
@@ -219,7 +236,8 @@ int api_idem_begin(struct api_call *c, const char *scope, struct store_idem *ret
     return 1;
 }
 
-/* ---- routes ------------------------------------------------------------------------------------------------------------ */
+/* ---- routes
+ * ------------------------------------------------------------------------------------------------------------ */
 #define P PREFIX
 const struct api_route api_routes[] = {
     {"GET", P "/version", api_version, API_BODY_NONE, NULL},
@@ -251,8 +269,10 @@ const struct api_route api_routes[] = {
     {"POST", P "/jobs/{}/resubmit", api_job_resubmit, API_BODY_NONE, NULL},
     {"GET", P "/attempts/{}", api_attempt_get, API_BODY_NONE, NULL},
     {"GET", P "/attempts/{}/log", api_attempt_log, API_BODY_NONE, " offset "},
-    {"GET", P "/results", api_result_list, API_BODY_NONE, " limit cursor job attempt bench board_type method verdict firmware trace "},
-    {"GET", P "/results.csv", api_results_csv, API_BODY_NONE, " job attempt bench board_type method verdict firmware trace "},
+    {"GET", P "/results", api_result_list, API_BODY_NONE,
+     " limit cursor job attempt bench board_type method verdict firmware trace "},
+    {"GET", P "/results.csv", api_results_csv, API_BODY_NONE,
+     " job attempt bench board_type method verdict firmware trace "},
     {"GET", P "/results/{}", api_result_get, API_BODY_NONE, NULL},
     {"GET", P "/results/{}/windows", api_result_windows, API_BODY_NONE, NULL},
     {"GET", P "/traces/{}", api_trace_get, API_BODY_NONE, NULL},
@@ -288,7 +308,8 @@ static bool matches(const char *pattern, const char *path, char *id, size_t size
 
 #define ID_MAX 128
 /* The route, or NULL with the methods that the path would allow ("" unknown path). */
-static const struct api_route *find_route(const char *method, const char *path, char id[ID_MAX], char *allow, size_t size) {
+static const struct api_route *find_route(const char *method, const char *path, char id[ID_MAX], char *allow,
+                                          size_t size) {
     const char *m = strcmp(method, "HEAD") == 0 ? "GET" : method;
     size_t n = 0;
     allow[0] = '\0';
@@ -347,7 +368,8 @@ static int check_query_name(void *user, const char *name, const char *value) {
 }
 
 static bool type_is_json(const char *type) {
-    return type && strncasecmp(type, "application/json", 16) == 0 && (type[16] == '\0' || type[16] == ';' || type[16] == ' ');
+    return type && strncasecmp(type, "application/json", 16) == 0 &&
+           (type[16] == '\0' || type[16] == ';' || type[16] == ' ');
 }
 
 static void on_handle(void *user, const struct http_request *rq, struct http_reply *rp) {
@@ -376,7 +398,8 @@ static void on_handle(void *user, const struct http_request *rq, struct http_rep
         json_t *obj = NULL; /* an action takes no fields: only an empty object */
         if (jobspec_json(rq->body, rq->body_size, &obj, NULL) < 0 || json_object_size(obj) > 0) {
             char at[80];
-            (void)snprintf(at, sizeof at, "/%.60s", json_object_iter(obj) ? json_object_iter_key(json_object_iter(obj)) : "");
+            (void)snprintf(at, sizeof at, "/%.60s",
+                           json_object_iter(obj) ? json_object_iter_key(json_object_iter(obj)) : "");
             json_decref(obj);
             api_problem(&c, 400, "invalid", at, "nothing is expected in the body");
             return;
@@ -386,9 +409,12 @@ static void on_handle(void *user, const struct http_request *rq, struct http_rep
     r->fn(&c);
 }
 
-static void on_refuse(void *user, const struct http_request *rq, struct http_reply *rp, int status, const char *code, const char *pointer, const char *text) {
+static void on_refuse(void *user, const struct http_request *rq, struct http_reply *rp, int status, const char *code,
+                      const char *pointer, const char *text) {
     (void)user;
     put_problem(rq, rp, status, code, pointer, text);
 }
 
-struct http_handler api_handler(struct api *a) { return (struct http_handler){on_limit, on_handle, on_refuse, a}; }
+struct http_handler api_handler(struct api *a) {
+    return (struct http_handler){on_limit, on_handle, on_refuse, a};
+}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * The HTTP API: routes, problem documents, and the resources (api_*.c). Handlers run on the server's threads; they touch the store, files, the
- * hub and leave wishes with the farm, and keep nothing. */
+ * The HTTP API: routes, problem documents, and the resources (api_*.c). Handlers run on the server's threads; they
+ * touch the store, files, the hub and leave wishes with the farm, and keep nothing. */
 #ifndef DAEMON_API_H
 #define DAEMON_API_H
 
@@ -21,7 +21,8 @@ struct api {
 };
 struct http_handler api_handler(struct api *a);
 
-/* ---- for api_*.c ----------------------------------------------------------------------------------------------------- */
+/* ---- for api_*.c
+ * ----------------------------------------------------------------------------------------------------- */
 struct api_call {
     struct api *a;
     const struct http_request *rq;
@@ -42,7 +43,8 @@ extern const struct api_route api_routes[]; /* ends with method NULL */
 void api_json(struct api_call *c, int status, json_t *doc);
 void api_json_etag(struct api_call *c, json_t *doc); /* 200 or 304 */
 void api_problem(struct api_call *c, int status, const char *code, const char *pointer, const char *text);
-void api_error(struct api_call *c, const struct err *e); /* status and code from the error's table; where is the pointer */
+void api_error(struct api_call *c,
+               const struct err *e); /* status and code from the error's table; where is the pointer */
 /* An error about what a body's field refers to: 422 instead of 404. */
 void api_error_field(struct api_call *c, const struct err *e);
 void api_bytes(struct api_call *c, const char *content_type, char *text, size_t size); /* takes over text */
@@ -66,9 +68,11 @@ void api_time(int64_t ns, json_t *obj, const char *key); /* RFC 3339, or null wh
 
 /* resources */
 api_fn api_version, api_livez, api_readyz, api_metrics, api_openapi, api_page_index, api_page_asset;
-api_fn api_firmware_post, api_firmware_list, api_firmware_get, api_firmware_content, api_input_post, api_input_list, api_input_get, api_input_content;
+api_fn api_firmware_post, api_firmware_list, api_firmware_get, api_firmware_content, api_input_post, api_input_list,
+    api_input_get, api_input_content;
 api_fn api_board_types, api_benches, api_bench_get, api_instruments, api_bench_maintenance, api_bench_recover;
-api_fn api_job_post, api_job_validate, api_job_list, api_job_get, api_job_attempts, api_job_cancel, api_job_resubmit, api_jobs_cancel;
+api_fn api_job_post, api_job_validate, api_job_list, api_job_get, api_job_attempts, api_job_cancel, api_job_resubmit,
+    api_jobs_cancel;
 api_fn api_attempt_get, api_attempt_log;
 api_fn api_result_list, api_result_get, api_result_windows, api_results_csv;
 api_fn api_trace_get, api_trace_view, api_trace_stats, api_trace_content;

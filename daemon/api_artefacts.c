@@ -11,8 +11,10 @@
 static const char *const folders[] = {"firmware", "inputs"};
 
 static json_t *firmware_json(const struct elf_facts *f, const char *id, size_t size) {
-    return json_pack("{s:s, s:I, s:I, s:I, s:s, s:s?, s:I, s:o}", "id", id, "size_bytes", (json_int_t)size, "flash_bytes", (json_int_t)f->flash_bytes, "ram_bytes", (json_int_t)f->ram_bytes,
-                     "machine", "arm", "build_id", f->build_id[0] ? f->build_id : NULL, "entry", (json_int_t)f->entry, "segments", elf_segments_json(f));
+    return json_pack("{s:s, s:I, s:I, s:I, s:s, s:s?, s:I, s:o}", "id", id, "size_bytes", (json_int_t)size,
+                     "flash_bytes", (json_int_t)f->flash_bytes, "ram_bytes", (json_int_t)f->ram_bytes, "machine", "arm",
+                     "build_id", f->build_id[0] ? f->build_id : NULL, "entry", (json_int_t)f->entry, "segments",
+                     elf_segments_json(f));
 }
 
 static void put_artefact(struct api_call *c, int kind, const char *id, json_t *doc, struct store_idem *idem) {
@@ -26,8 +28,10 @@ static void put_artefact(struct api_call *c, int kind, const char *id, json_t *d
     (void)snprintf(a.id, sizeof a.id, "%s", id);
     idem->answer = text;
     idem->status = 201;
-    int r = text ? blob_put(c->a->conf->data_dir, folders[kind], id, c->rq->body, c->rq->body_size, &e) : err_set(&e, JF_E_NOMEM, "no memory");
-    if (r == 0 && store_artefact_get(c->a->store, kind, id, &have, NULL) == 0) { /* posting twice gives the first answer */
+    int r = text ? blob_put(c->a->conf->data_dir, folders[kind], id, c->rq->body, c->rq->body_size, &e)
+                 : err_set(&e, JF_E_NOMEM, "no memory");
+    if (r == 0 &&
+        store_artefact_get(c->a->store, kind, id, &have, NULL) == 0) { /* posting twice gives the first answer */
         free(text);
         text = have.doc;
         idem->answer = text;
@@ -78,7 +82,8 @@ void api_input_post(struct api_call *c) {
         return;
     }
     blob_id(c->rq->body, c->rq->body_size, id);
-    put_artefact(c, STORE_INPUT, id, json_pack("{s:s, s:I}", "id", id, "size_bytes", (json_int_t)c->rq->body_size), &idem);
+    put_artefact(c, STORE_INPUT, id, json_pack("{s:s, s:I}", "id", id, "size_bytes", (json_int_t)c->rq->body_size),
+                 &idem);
 }
 
 static void list_artefacts(struct api_call *c, int kind) {

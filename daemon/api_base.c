@@ -11,7 +11,9 @@
 
 extern const struct base_asset daemon_assets[]; /* generated */
 
-void api_version(struct api_call *c) { api_json(c, 200, json_pack("{s:s, s:s, s:i}", "name", "joulefarm", "version", JF_VERSION, "api", 1)); }
+void api_version(struct api_call *c) {
+    api_json(c, 200, json_pack("{s:s, s:s, s:i}", "name", "joulefarm", "version", JF_VERSION, "api", 1));
+}
 void api_livez(struct api_call *c) { api_json(c, 200, json_pack("{s:s}", "status", "ok")); }
 
 void api_readyz(struct api_call *c) {
@@ -35,14 +37,19 @@ void api_metrics(struct api_call *c) {
     buf_init(&b, 1 << 20);
     int r = buf_putf(&b, "# HELP joulefarm_jobs Jobs by state.\n# TYPE joulefarm_jobs gauge\n");
     for (int i = 0; i < STORE_JOB_STATES && r >= 0; i++) {
-        r = buf_putf(&b, "joulefarm_jobs{state=\"%s\"} %lld\n", sm_state_name(&store_job_machine, i), (long long)n.jobs[i]);
+        r = buf_putf(&b, "joulefarm_jobs{state=\"%s\"} %lld\n", sm_state_name(&store_job_machine, i),
+                     (long long)n.jobs[i]);
     }
-    r = r < 0 ? r : buf_putf(&b, "# TYPE joulefarm_results gauge\njoulefarm_results %lld\n# TYPE joulefarm_event_streams gauge\njoulefarm_event_streams %d\n# TYPE joulefarm_bench_up gauge\n",
-                             (long long)n.results, hub_count(c->a->hub));
+    r = r < 0 ? r
+              : buf_putf(&b,
+                         "# TYPE joulefarm_results gauge\njoulefarm_results %lld\n# TYPE joulefarm_event_streams "
+                         "gauge\njoulefarm_event_streams %d\n# TYPE joulefarm_bench_up gauge\n",
+                         (long long)n.results, hub_count(c->a->hub));
     for (int i = 0; i < c->a->conf->n_benches && r >= 0; i++) {
         struct store_bench bench;
         if (store_bench_get(c->a->store, c->a->conf->benches[i].name, &bench, &e) == 0) {
-            r = buf_putf(&b, "joulefarm_bench_up{bench=\"%s\",state=\"%s\"} %d\n", bench.name, sm_state_name(&store_bench_machine, bench.state),
+            r = buf_putf(&b, "joulefarm_bench_up{bench=\"%s\",state=\"%s\"} %d\n", bench.name,
+                         sm_state_name(&store_bench_machine, bench.state),
                          bench.healthy && (bench.state == STORE_BENCH_IDLE || bench.state == STORE_BENCH_LEASED));
         }
     }
@@ -52,12 +59,17 @@ void api_metrics(struct api_call *c) {
     }
 }
 
-/* ---- embedded files ------------------------------------------------------------------------------------------------- */
+/* ---- embedded files -------------------------------------------------------------------------------------------------
+ */
 static const char *type_of(const char *path) {
     static const struct {
         const char *end, *type;
-    } types[] = {{".html", "text/html; charset=utf-8"}, {".js", "text/javascript; charset=utf-8"}, {".css", "text/css; charset=utf-8"},
-                 {".json", "application/json"},          {".svg", "image/svg+xml"},                 {".ico", "image/x-icon"}};
+    } types[] = {{".html", "text/html; charset=utf-8"},
+                 {".js", "text/javascript; charset=utf-8"},
+                 {".css", "text/css; charset=utf-8"},
+                 {".json", "application/json"},
+                 {".svg", "image/svg+xml"},
+                 {".ico", "image/x-icon"}};
     const char *dot = strrchr(path, '.');
     for (size_t i = 0; dot && i < sizeof types / sizeof types[0]; i++) {
         if (strcmp(dot, types[i].end) == 0) {
@@ -90,7 +102,8 @@ void api_openapi(struct api_call *c) {
 
 void api_page_index(struct api_call *c) {
     if (!put_asset(c, "web/index.html")) {
-        char *text = strdup("<!doctype html><title>joulefarm</title><p>joulefarm is running; its API is described in <a href=\"/api/v1/openapi.json\">openapi.json</a>.\n");
+        char *text = strdup("<!doctype html><title>joulefarm</title><p>joulefarm is running; its API is described in "
+                            "<a href=\"/api/v1/openapi.json\">openapi.json</a>.\n");
         api_bytes(c, "text/html; charset=utf-8", text, text ? strlen(text) : 0);
     }
 }
@@ -103,7 +116,8 @@ void api_page_asset(struct api_call *c) {
     }
 }
 
-/* ---- events ------------------------------------------------------------------------------------------------------------- */
+/* ---- events
+ * ------------------------------------------------------------------------------------------------------------- */
 static void answer_gone(struct api_call *c, const struct err *e, int64_t oldest) {
     api_problem(c, err_http_status(e->code), err_word(e->code), e->code == JF_E_GONE ? "?after" : "", e->text);
     if (e->code == JF_E_GONE && c->rp->body) {
@@ -139,7 +153,8 @@ void api_events(struct api_call *c) {
     const char *accept = http_header(c->rq, "Accept");
     bool stream = accept && strstr(accept, "text/event-stream");
     long long after, limit;
-    if (!api_whole(c, "after", 0, INT64_MAX, stream ? -1 : 0, &after) || !api_whole(c, "limit", 1, STORE_LIST_MAX, 100, &limit)) {
+    if (!api_whole(c, "after", 0, INT64_MAX, stream ? -1 : 0, &after) ||
+        !api_whole(c, "limit", 1, STORE_LIST_MAX, 100, &limit)) {
         return;
     }
     if (stream) {

@@ -11,9 +11,11 @@ static json_t *bench_json(struct api_call *c, const struct conf_bench *b, struct
         return NULL;
     }
     const json_t *analyzer = json_object_get(b->doc, "analyzer"), *supply = json_object_get(b->doc, "supply");
-    json_t *j = json_pack("{s:s, s:b, s:s, s:s, s:o, s:o, s:{s:s, s:s}, s:O, s:O}", "name", b->name, "virtual", b->is_virtual, "state", sm_state_name(&store_bench_machine, row.state), "health",
-                          row.healthy ? "good" : "bad", "reason", row.reason[0] ? json_string(row.reason) : json_null(), "job", row.job[0] ? json_string(row.job) : json_null(), "board", "type",
-                          b->board_type, "serial", b->board_serial, "analyzer", analyzer, "supply", supply);
+    json_t *j = json_pack("{s:s, s:b, s:s, s:s, s:o, s:o, s:{s:s, s:s}, s:O, s:O}", "name", b->name, "virtual",
+                          b->is_virtual, "state", sm_state_name(&store_bench_machine, row.state), "health",
+                          row.healthy ? "good" : "bad", "reason", row.reason[0] ? json_string(row.reason) : json_null(),
+                          "job", row.job[0] ? json_string(row.job) : json_null(), "board", "type", b->board_type,
+                          "serial", b->board_serial, "analyzer", analyzer, "supply", supply);
     if (!j) {
         (void)err_set(reterr, JF_E_NOMEM, "no memory");
         return NULL;

@@ -15,14 +15,16 @@
 #define LOG_PIECE (1u << 20)
 #define BULK_MAX 500
 
-/* ---- documents ------------------------------------------------------------------------------------------------------ */
+/* ---- documents ------------------------------------------------------------------------------------------------------
+ */
 static json_t *text_or_null(const char *s) { return s[0] ? json_string(s) : json_null(); }
 
 static json_t *cause_json(const struct store_cause *x) {
     if (!x->cls[0]) {
         return json_null();
     }
-    return json_pack("{s:s, s:s, s:s, s:o}", "class", x->cls, "code", x->code, "text", x->text, "part", text_or_null(x->part));
+    return json_pack("{s:s, s:s, s:s, s:o}", "class", x->cls, "code", x->code, "text", x->text, "part",
+                     text_or_null(x->part));
 }
 
 static json_t *job_json(const struct store_job *j) {
@@ -47,9 +49,10 @@ static json_t *job_json(const struct store_job *j) {
 
 static json_t *attempt_json(const struct store_attempt *a) {
     bool over = store_attempt_terminal(a->state);
-    json_t *doc = json_pack("{s:s, s:s, s:s, s:I, s:I, s:s, s:s, s:o, s:o}", "id", a->id, "job", a->job, "bench", a->bench, "number", (json_int_t)a->number, "epoch",
-                            (json_int_t)a->epoch, "state", over ? sm_state_name(&store_attempt_machine, a->state) : "running", "stage", a->stage, "result", text_or_null(a->result), "cause",
-                            cause_json(&a->cause));
+    json_t *doc = json_pack("{s:s, s:s, s:s, s:I, s:I, s:s, s:s, s:o, s:o}", "id", a->id, "job", a->job, "bench",
+                            a->bench, "number", (json_int_t)a->number, "epoch", (json_int_t)a->epoch, "state",
+                            over ? sm_state_name(&store_attempt_machine, a->state) : "running", "stage", a->stage,
+                            "result", text_or_null(a->result), "cause", cause_json(&a->cause));
     if (doc) {
         api_time(a->started_ns, doc, "started_at");
         api_time(a->finished_ns, doc, "finished_at");
@@ -57,10 +60,12 @@ static json_t *attempt_json(const struct store_attempt *a) {
     return doc;
 }
 
-/* ---- submitting ------------------------------------------------------------------------------------------------------- */
+/* ---- submitting
+ * ------------------------------------------------------------------------------------------------------- */
 static int check_artefacts(struct api *a, const json_t *spec, const char *board_type, struct err *reterr) {
     struct store_artefact fw;
-    int r = store_artefact_get(a->store, STORE_FIRMWARE, json_string_value(json_object_get(spec, "firmware")), &fw, reterr);
+    int r =
+        store_artefact_get(a->store, STORE_FIRMWARE, json_string_value(json_object_get(spec, "firmware")), &fw, reterr);
     if (r < 0) {
         return r == JF_E_NOT_FOUND ? err_set_at(reterr, r, "/firmware", "there is no such firmware; POST it first") : r;
     }
@@ -114,7 +119,8 @@ static void add_job(struct api_call *c, struct store_job *j, struct store_idem *
     json_decref(doc);
     idem->answer = answer;
     idem->status = 201;
-    int r = answer ? store_job_add(c->a->store, j, idem->key[0] ? idem : NULL, &e) : err_set(&e, JF_E_NOMEM, "no memory for the answer");
+    int r = answer ? store_job_add(c->a->store, j, idem->key[0] ? idem : NULL, &e)
+                   : err_set(&e, JF_E_NOMEM, "no memory for the answer");
     if (r < 0) {
         free(answer);
         struct store_idem again;
@@ -165,7 +171,8 @@ void api_job_validate(struct api_call *c) {
         return;
     }
     json_t *doc = json_loads(j.spec, 0, NULL);
-    (void)json_object_set_new(doc, "position", json_integer(store_job_position(c->a->store, j.board_type, j.bench, j.priority)));
+    (void)json_object_set_new(doc, "position",
+                              json_integer(store_job_position(c->a->store, j.board_type, j.bench, j.priority)));
     store_job_done(&j);
     api_json(c, 200, doc);
 }
@@ -195,7 +202,8 @@ void api_job_resubmit(struct api_call *c) {
     add_job(c, &j, &idem);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------------ */
+/* ---- reading
+ * ------------------------------------------------------------------------------------------------------------ */
 void api_job_get(struct api_call *c) {
     struct store_job j = {0};
     struct err e = {0};
@@ -209,7 +217,10 @@ void api_job_get(struct api_call *c) {
 
 void api_job_list(struct api_call *c) {
     char below[128];
-    struct store_job_filter f = {.state = -1, .board_type = http_query(c->rq, "board_type"), .bench = http_query(c->rq, "bench"), .firmware = http_query(c->rq, "firmware")};
+    struct store_job_filter f = {.state = -1,
+                                 .board_type = http_query(c->rq, "board_type"),
+                                 .bench = http_query(c->rq, "bench"),
+                                 .firmware = http_query(c->rq, "firmware")};
     const char *state = http_query(c->rq, "state");
     if (state) {
         f.state = sm_state(&store_job_machine, state);
@@ -255,7 +266,8 @@ void api_job_attempts(struct api_call *c) {
     api_json(c, 200, json_pack("{s:o, s:n}", "items", items, "next"));
 }
 
-/* ---- canceling ------------------------------------------------------------------------------------------------------------ */
+/* ---- canceling
+ * ------------------------------------------------------------------------------------------------------------ */
 void api_job_cancel(struct api_call *c) {
     struct store_job j = {0};
     struct err e = {0};
@@ -288,10 +300,9 @@ void api_jobs_cancel(struct api_call *c) {
         }
     }
     size_t i, bad = json_array_size(ids);
-    json_array_foreach(ids, i, id) {
-        bad = !json_is_string(id) && bad == json_array_size(ids) ? i : bad;
-    }
-    if (!json_is_array(ids) || json_array_size(ids) < 1 || json_array_size(ids) > BULK_MAX || bad < json_array_size(ids)) {
+    json_array_foreach(ids, i, id) { bad = !json_is_string(id) && bad == json_array_size(ids) ? i : bad; }
+    if (!json_is_array(ids) || json_array_size(ids) < 1 || json_array_size(ids) > BULK_MAX ||
+        bad < json_array_size(ids)) {
         char at[40] = "/ids";
         if (json_is_array(ids) && bad < json_array_size(ids)) {
             (void)snprintf(at, sizeof at, "/ids/%zu", bad);
@@ -304,15 +315,18 @@ void api_jobs_cancel(struct api_call *c) {
     json_array_foreach(ids, i, id) {
         struct err e = {0};
         int r = store_job_cancel(c->a->store, json_string_value(id), &e);
-        (void)json_array_append_new(items, r < 0 ? json_pack("{s:O, s:{s:s, s:s}}", "id", id, "problem", "code", err_word(e.code), "detail", e.text)
-                                                 : json_pack("{s:O, s:s}", "id", id, "state", sm_state_name(&store_job_machine, r)));
+        (void)json_array_append_new(
+            items,
+            r < 0 ? json_pack("{s:O, s:{s:s, s:s}}", "id", id, "problem", "code", err_word(e.code), "detail", e.text)
+                  : json_pack("{s:O, s:s}", "id", id, "state", sm_state_name(&store_job_machine, r)));
     }
     json_decref(obj);
     farm_wake(c->a->farm);
     api_json(c, 202, json_pack("{s:o}", "items", items));
 }
 
-/* ---- attempts ---------------------------------------------------------------------------------------------------------------- */
+/* ---- attempts
+ * ---------------------------------------------------------------------------------------------------------------- */
 void api_attempt_get(struct api_call *c) {
     struct store_attempt a = {0};
     struct err e = {0};
@@ -362,6 +376,7 @@ void api_attempt_log(struct api_call *c) {
     n = n < 0 ? 0 : n;
     api_bytes(c, "text/plain; charset=utf-8", text, (size_t)n);
     http_reply_header(c->rp, "X-Next-Offset", "%lld", offset + (long long)n);
-    http_reply_header(c->rp, "X-Attempt-State", "%s", store_attempt_terminal(a.state) ? sm_state_name(&store_attempt_machine, a.state) : "running");
+    http_reply_header(c->rp, "X-Attempt-State", "%s",
+                      store_attempt_terminal(a.state) ? sm_state_name(&store_attempt_machine, a.state) : "running");
     http_reply_header(c->rp, "Cache-Control", "no-cache");
 }

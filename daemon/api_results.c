@@ -20,7 +20,8 @@ static void filter_of(struct api_call *c, struct store_result_filter *f) {
 }
 
 static bool filter_good(struct api_call *c, const struct store_result_filter *f) {
-    if (f->verdict && strcmp(f->verdict, "valid") != 0 && strcmp(f->verdict, "suspect") != 0 && strcmp(f->verdict, "invalid") != 0) {
+    if (f->verdict && strcmp(f->verdict, "valid") != 0 && strcmp(f->verdict, "suspect") != 0 &&
+        strcmp(f->verdict, "invalid") != 0) {
         api_problem(c, 400, "invalid", "?verdict", "must be valid, suspect or invalid");
         return false;
     }
@@ -103,12 +104,14 @@ void api_results_csv(struct api_call *c) {
     }
     struct buf b;
     buf_init(&b, 4 << 20);
-    int r = buf_putf(&b, "id,created_at,job,bench,board_type,board_serial,method,verdict,energy_per_inference_j,net_energy_per_inference_j,u95_j,latency_s,firmware,trace\r\n");
+    int r = buf_putf(&b, "id,created_at,job,bench,board_type,board_serial,method,verdict,energy_per_inference_j,net_"
+                         "energy_per_inference_j,u95_j,latency_s,firmware,trace\r\n");
     for (int i = 0; i < n && r >= 0; i++) { /* no cell can hold a comma or a quote: ids, names and words */
         char at[CLOCK_RFC3339_SIZE];
         const struct store_result *x = &list[i];
         clock_rfc3339(x->created_ns, at);
-        r = buf_putf(&b, "%s,%s,%s,%s,%s,%s,%s,%s", x->id, at, x->job, x->bench, x->board_type, x->board_serial, x->method, x->verdict);
+        r = buf_putf(&b, "%s,%s,%s,%s,%s,%s,%s,%s", x->id, at, x->job, x->bench, x->board_type, x->board_serial,
+                     x->method, x->verdict);
         r = r < 0 ? r : put_number(&b, x->energy_j);
         r = r < 0 ? r : put_number(&b, x->net_energy_j);
         r = r < 0 ? r : put_number(&b, x->u95_j);

@@ -16,7 +16,8 @@ static bool trace_path(struct api_call *c, struct store_trace *ret_t, char *out,
         api_error(c, &e);
         return false;
     }
-    (void)snprintf(out, size, "%s/traces/%s.jft", c->a->conf->data_dir, ret_t->id + (strncmp(ret_t->id, "sha256:", 7) == 0 ? 7 : 0));
+    (void)snprintf(out, size, "%s/traces/%s.jft", c->a->conf->data_dir,
+                   ret_t->id + (strncmp(ret_t->id, "sha256:", 7) == 0 ? 7 : 0));
     return true;
 }
 
@@ -55,7 +56,8 @@ void api_trace_get(struct api_call *c) {
 void api_trace_view(struct api_call *c) {
     double from, to;
     long long points;
-    if (!api_number(c, "from_s", (double)NAN, &from) || !api_number(c, "to_s", (double)NAN, &to) || !api_whole(c, "points", 1, TRACE_VIEW_MAX_POINTS, POINTS_DEFAULT, &points)) {
+    if (!api_number(c, "from_s", (double)NAN, &from) || !api_number(c, "to_s", (double)NAN, &to) ||
+        !api_whole(c, "points", 1, TRACE_VIEW_MAX_POINTS, POINTS_DEFAULT, &points)) {
         return;
     }
     struct store_trace t;

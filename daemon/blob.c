@@ -19,7 +19,9 @@ void blob_id(const void *data, size_t size, char ret_id[BLOB_ID_SIZE]) {
     (void)sodium_bin2hex(ret_id + 7, BLOB_ID_SIZE - 7, hash, sizeof hash);
 }
 
-bool blob_id_valid(const char *id) { return strlen(id) == 71 && strncmp(id, "sha256:", 7) == 0 && id[7 + strspn(id + 7, "0123456789abcdef")] == '\0'; }
+bool blob_id_valid(const char *id) {
+    return strlen(id) == 71 && strncmp(id, "sha256:", 7) == 0 && id[7 + strspn(id + 7, "0123456789abcdef")] == '\0';
+}
 
 int blob_path(const char *data_dir, const char *kind, const char *id, char out[BLOB_PATH_SIZE]) {
     if (!blob_id_valid(id)) {
@@ -99,7 +101,8 @@ int blob_write_file(const char *path, const void *data, size_t size, struct err 
     return 0;
 }
 
-int blob_put(const char *data_dir, const char *kind, const char *id, const void *data, size_t size, struct err *reterr) {
+int blob_put(const char *data_dir, const char *kind, const char *id, const void *data, size_t size,
+             struct err *reterr) {
     char path[BLOB_PATH_SIZE];
     struct stat st;
     int r = blob_path(data_dir, kind, id, path);

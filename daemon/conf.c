@@ -19,7 +19,8 @@ static double number_of(const json_t *obj, const char *key, double fallback) {
 }
 static int64_t whole_of(const json_t *obj, const char *key) { return json_integer_value(json_object_get(obj, key)); }
 
-/* ---- the catalogue ---------------------------------------------------------------------------------------------------- */
+/* ---- the catalogue
+ * ---------------------------------------------------------------------------------------------------- */
 static void load_board(const char *path, json_t *types, struct conf_mistakes *m) {
     json_t *doc = NULL, *positions = json_object();
     int before = m->n;
@@ -67,7 +68,8 @@ static void load_catalogue(struct conf *c, const char *file, const json_t *posit
     free(list);
 }
 
-/* ---- benches ------------------------------------------------------------------------------------------------------------- */
+/* ---- benches
+ * ------------------------------------------------------------------------------------------------------------- */
 struct loading {
     struct conf *c;
     const char *file;
@@ -91,7 +93,8 @@ static void use_once(struct loading *l, const char *what, const char *value, con
 }
 
 static void check_bench(struct loading *l, int i, const json_t *b) {
-    const json_t *analyzer = json_object_get(b, "analyzer"), *probe = json_object_get(b, "probe"), *supply = json_object_get(b, "supply");
+    const json_t *analyzer = json_object_get(b, "analyzer"), *probe = json_object_get(b, "probe"),
+                 *supply = json_object_get(b, "supply");
     char f[96], port[24] = "";
     const char *driver = text_of(analyzer, "driver");
     (void)snprintf(f, sizeof f, "benches[%d].name", i);
@@ -108,15 +111,18 @@ static void check_bench(struct loading *l, int i, const json_t *b) {
     (void)snprintf(f, sizeof f, "benches[%d].analyzer.conn", i);
     use_once(l, strcmp(driver, "ppk2") == 0 ? "port" : "analyzer", text_of(analyzer, "conn"), f);
     if (strcmp(driver, "ppk2") == 0 && !json_object_get(analyzer, "conn") && !json_object_get(analyzer, "serial")) {
-        conf_mistake_at(l->m, l->file, l->positions, f, "is missing: a ppk2 needs conn (its port) or serial (its USB serial number)");
+        conf_mistake_at(l->m, l->file, l->positions, f,
+                        "is missing: a ppk2 needs conn (its port) or serial (its USB serial number)");
     }
     const char *type = text_of(json_object_get(b, "board"), "type");
     (void)snprintf(f, sizeof f, "benches[%d].board.type", i);
     if (type[0] && !json_object_get(l->c->board_types, type)) {
-        conf_mistake_at(l->m, l->file, l->positions, f, "there is no board type \"%.60s\" in %.200s", type, l->c->boards_dir);
+        conf_mistake_at(l->m, l->file, l->positions, f, "there is no board type \"%.60s\" in %.200s", type,
+                        l->c->boards_dir);
     }
     (void)snprintf(f, sizeof f, "benches[%d].supply.by", i);
-    if (strcmp(text_of(supply, "by"), "analyzer") == 0 && (strcmp(driver, "ppk2") != 0 || strcmp(text_of(analyzer, "mode"), "source") != 0)) {
+    if (strcmp(text_of(supply, "by"), "analyzer") == 0 &&
+        (strcmp(driver, "ppk2") != 0 || strcmp(text_of(analyzer, "mode"), "source") != 0)) {
         conf_mistake_at(l->m, l->file, l->positions, f, "this analyzer cannot feed the board");
     }
     const json_t *board = json_object_get(b, "board");
@@ -136,7 +142,9 @@ static int64_t caps_of(const json_t *b, const json_t *type) {
     bool ppk2 = strcmp(text_of(analyzer, "driver"), "ppk2") == 0;
     const char *scheme = text_of(json_object_get(b, "board"), "markers");
     scheme = scheme[0] ? scheme : text_of(type, "markers");
-    size_t lines = json_object_get(mapping, "markers") ? json_array_size(json_object_get(mapping, "markers")) : ppk2 ? 8 : 0;
+    size_t lines = json_object_get(mapping, "markers") ? json_array_size(json_object_get(mapping, "markers"))
+                   : ppk2                              ? 8
+                                                       : 0;
     int64_t caps = 0;
     caps |= strcmp(scheme, "phases") == 0 && lines >= 5 ? CONF_CAP_STAGES : 0;
     caps |= json_object_get(mapping, "voltage") ? CONF_CAP_VOLTAGE : 0;

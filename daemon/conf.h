@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * The configuration: YAML checked against tables, every mistake collected with file, line, column and field. After loading it is read-only
- * and may be read by any thread. Knows nothing of the daemon's other parts. */
+ * The configuration: YAML checked against tables, every mistake collected with file, line, column and field. After
+ * loading it is read-only and may be read by any thread. Knows nothing of the daemon's other parts. */
 #ifndef DAEMON_CONF_H
 #define DAEMON_CONF_H
 
@@ -18,7 +18,7 @@
 struct conf_mistake {
     char file[256];
     int line, column; /* from 1 */
-    char field[160]; /* "benches[0].analyzer.conn"; "" the file itself */
+    char field[160];  /* "benches[0].analyzer.conn"; "" the file itself */
     char text[320];
 };
 struct conf_mistakes {
@@ -30,7 +30,7 @@ void conf_mistakes_done(struct conf_mistakes *m);
 void conf_mistakes_print(const struct conf_mistakes *m, FILE *to); /* "file:line:column: field: text" */
 
 /* What a job may demand of a bench. */
-#define CONF_CAP_STAGES (1 << 0) /* the stage lines are wired */
+#define CONF_CAP_STAGES (1 << 0)  /* the stage lines are wired */
 #define CONF_CAP_VOLTAGE (1 << 1) /* voltage is measured */
 #define CONF_CAP_STREAMING (1 << 2)
 #define CONF_CAP_SUPPLY (1 << 3) /* the bench sets the supply voltage */
@@ -44,7 +44,8 @@ struct conf_bench {
     json_t *doc; /* owned: what jf-bench reads, the catalogue entry included as "board_type" */
 };
 struct conf {
-    char listen[64], data_dir[CONF_PATH], boards_dir[CONF_PATH], jf_bench[CONF_PATH]; /* jf_bench "": beside this program */
+    char listen[64], data_dir[CONF_PATH], boards_dir[CONF_PATH],
+        jf_bench[CONF_PATH]; /* jf_bench "": beside this program */
     int port, http_threads, max_streams, quarantine_after;
     int64_t max_firmware_bytes, max_input_bytes, events_keep;
     double lease_s;

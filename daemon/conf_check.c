@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * The checker over libyaml's document API. Collects every mistake; stops only at broken YAML. Anchors may make a node its own child, so
- * depth and the number of visited nodes are bounded. */
+ * The checker over libyaml's document API. Collects every mistake; stops only at broken YAML. Anchors may make a node
+ * its own child, so depth and the number of visited nodes are bounded. */
 #include "daemon/conf_check.h"
 
 #include <errno.h>
@@ -24,7 +24,8 @@ struct check {
 };
 
 /* ---- mistakes ---------------------------------------------------------------------------------------------------- */
-static void mistake_v(struct conf_mistakes *m, const char *file, int line, int column, const char *field, const char *fmt, va_list ap) {
+static void mistake_v(struct conf_mistakes *m, const char *file, int line, int column, const char *field,
+                      const char *fmt, va_list ap) {
     if (m->n >= CONF_MAX_MISTAKES) {
         m->more = true;
         return;
@@ -43,14 +44,16 @@ static void mistake_v(struct conf_mistakes *m, const char *file, int line, int c
     (void)vsnprintf(x->text, sizeof x->text, fmt, ap);
 }
 
-void conf_mistake_add(struct conf_mistakes *m, const char *file, int line, int column, const char *field, const char *fmt, ...) {
+void conf_mistake_add(struct conf_mistakes *m, const char *file, int line, int column, const char *field,
+                      const char *fmt, ...) {
     va_list ap;
     va_start(ap, fmt);
     mistake_v(m, file, line, column, field, fmt, ap);
     va_end(ap);
 }
 
-void conf_mistake_at(struct conf_mistakes *m, const char *file, const json_t *positions, const char *field, const char *fmt, ...) {
+void conf_mistake_at(struct conf_mistakes *m, const char *file, const json_t *positions, const char *field,
+                     const char *fmt, ...) {
     char at[FIELD_MAX];
     (void)snprintf(at, sizeof at, "%s", field);
     int line = 1, column = 1;
@@ -89,7 +92,8 @@ void conf_mistakes_print(const struct conf_mistakes *m, FILE *to) {
     }
     for (int i = 0; i < m->n; i++) {
         const struct conf_mistake *x = &m->items[i];
-        (void)fprintf(to, "%s:%d:%d: %s%s%s\n", x->file, x->line, x->column, x->field, x->field[0] ? ": " : "", x->text);
+        (void)fprintf(to, "%s:%d:%d: %s%s%s\n", x->file, x->line, x->column, x->field, x->field[0] ? ": " : "",
+                      x->text);
     }
     if (m->more) {
         (void)fprintf(to, "... and more\n");
@@ -99,12 +103,16 @@ void conf_mistakes_print(const struct conf_mistakes *m, FILE *to) {
 static void JF_PRINTF(4, 5) wrong(struct check *c, const yaml_node_t *n, const char *field, const char *fmt, ...) {
     va_list ap;
     va_start(ap, fmt);
-    mistake_v(c->m, c->file, n ? (int)n->start_mark.line + 1 : 1, n ? (int)n->start_mark.column + 1 : 1, field, fmt, ap);
+    mistake_v(c->m, c->file, n ? (int)n->start_mark.line + 1 : 1, n ? (int)n->start_mark.column + 1 : 1, field, fmt,
+              ap);
     va_end(ap);
 }
 
-/* ---- scalars ---------------------------------------------------------------------------------------------------------- */
-static bool name_char(char ch) { return (ch >= 'A' && ch <= 'Z') || (ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9') || ch == '_'; }
+/* ---- scalars
+ * ---------------------------------------------------------------------------------------------------------- */
+static bool name_char(char ch) {
+    return (ch >= 'A' && ch <= 'Z') || (ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9') || ch == '_';
+}
 
 int conf_expand(const char *text, char *out, size_t size, struct err *reterr) {
     size_t n = 0;
@@ -173,7 +181,8 @@ static bool parse_number(const char *s, double *ret_v) {
     return s[0] != '\0' && s[0] != ' ' && *end == '\0' && isfinite(*ret_v);
 }
 
-static json_t *text_value(struct check *c, const yaml_node_t *n, const struct conf_field *f, const char *s, const char *field) {
+static json_t *text_value(struct check *c, const yaml_node_t *n, const struct conf_field *f, const char *s,
+                          const char *field) {
     if (s[0] == '\0') {
         wrong(c, n, field, "is empty");
         return NULL;
@@ -182,7 +191,8 @@ static json_t *text_value(struct check *c, const yaml_node_t *n, const struct co
         wrong(c, n, field, "\"%.60s\" is not one of %s", s, f->words);
         return NULL;
     }
-    if (f->kind == CONF_NAME && (strlen(s) > 63 || s[0] == '.' || s[0] == '-' || s[strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")])) {
+    if (f->kind == CONF_NAME && (strlen(s) > 63 || s[0] == '.' || s[0] == '-' ||
+                                 s[strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")])) {
         wrong(c, n, field, "\"%.60s\" is no name: letters, digits, '.', '_', '-', at most 63", s);
         return NULL;
     }
@@ -193,7 +203,8 @@ static json_t *text_value(struct check *c, const yaml_node_t *n, const struct co
     return v;
 }
 
-static json_t *number_value(struct check *c, const yaml_node_t *n, const struct conf_field *f, const char *s, const char *field) {
+static json_t *number_value(struct check *c, const yaml_node_t *n, const struct conf_field *f, const char *s,
+                            const char *field) {
     long long i = 0;
     double d = 0;
     bool whole = f->kind == CONF_WHOLE;
@@ -209,7 +220,8 @@ static json_t *number_value(struct check *c, const yaml_node_t *n, const struct 
     return whole ? json_integer(i) : json_real(d);
 }
 
-static json_t *scalar_from_text(struct check *c, const yaml_node_t *n, const struct conf_field *f, const char *s, const char *field) {
+static json_t *scalar_from_text(struct check *c, const yaml_node_t *n, const struct conf_field *f, const char *s,
+                                const char *field) {
     switch (f->kind) {
     case CONF_WHOLE:
     case CONF_NUMBER:
@@ -242,7 +254,8 @@ static bool scalar_text(struct check *c, const yaml_node_t *n, const char *field
     return true;
 }
 
-/* ---- trees ------------------------------------------------------------------------------------------------------------- */
+/* ---- trees
+ * ------------------------------------------------------------------------------------------------------------- */
 static json_t *check_node(struct check *c, yaml_node_t *n, const struct conf_field *f, const char *field);
 
 static json_t *free_value(struct check *c, yaml_node_t *n, const char *field) {
@@ -319,7 +332,8 @@ static void known_keys(const struct conf_field *a, const struct conf_field *b, c
     }
 }
 
-static void fill_missing(struct check *c, const yaml_node_t *n, const struct conf_field *t, json_t *obj, const json_t *seen, const char *prefix) {
+static void fill_missing(struct check *c, const yaml_node_t *n, const struct conf_field *t, json_t *obj,
+                         const json_t *seen, const char *prefix) {
     for (; t && t->key; t++) {
         if (json_object_get(seen, t->key)) {
             continue;
@@ -340,7 +354,8 @@ static const struct conf_field *choose(struct check *c, const yaml_node_t *n, co
     for (yaml_node_pair_t *p = n->data.mapping.pairs.start; f->choice && p < n->data.mapping.pairs.top; p++) {
         const yaml_node_t *k = yaml_document_get_node(c->doc, p->key), *v = yaml_document_get_node(c->doc, p->value);
         char s[SCALAR_MAX];
-        if (!k || !v || k->type != YAML_SCALAR_NODE || v->type != YAML_SCALAR_NODE || strcmp((const char *)k->data.scalar.value, f->words) != 0 ||
+        if (!k || !v || k->type != YAML_SCALAR_NODE || v->type != YAML_SCALAR_NODE ||
+            strcmp((const char *)k->data.scalar.value, f->words) != 0 ||
             conf_expand((const char *)v->data.scalar.value, s, sizeof s, NULL) < 0) {
             continue;
         }
@@ -457,11 +472,13 @@ static json_t *check_node(struct check *c, yaml_node_t *n, const struct conf_fie
     return v;
 }
 
-void conf_check_file(const char *path, const struct conf_field *table, json_t **ret_doc, json_t *positions, struct conf_mistakes *m) {
+void conf_check_file(const char *path, const struct conf_field *table, json_t **ret_doc, json_t *positions,
+                     struct conf_mistakes *m) {
     *ret_doc = NULL;
     FILE *in = fopen(path, "rbe");
     if (!in) {
-        conf_mistake_add(m, path, 1, 1, "", "cannot be opened: %s", strerror(errno)); /* NOLINT(concurrency-mt-unsafe) */
+        conf_mistake_add(m, path, 1, 1, "", "cannot be opened: %s",
+                         strerror(errno)); /* NOLINT(concurrency-mt-unsafe) */
         return;
     }
     yaml_parser_t parser;
@@ -473,8 +490,8 @@ void conf_check_file(const char *path, const struct conf_field *table, json_t **
     }
     yaml_parser_set_input_file(&parser, in);
     if (!yaml_parser_load(&parser, &doc)) {
-        conf_mistake_add(m, path, (int)parser.problem_mark.line + 1, (int)parser.problem_mark.column + 1, "", "not YAML: %s",
-                         parser.problem ? parser.problem : "unreadable");
+        conf_mistake_add(m, path, (int)parser.problem_mark.line + 1, (int)parser.problem_mark.column + 1, "",
+                         "not YAML: %s", parser.problem ? parser.problem : "unreadable");
     } else {
         struct check c = {.file = path, .doc = &doc, .positions = positions, .m = m};
         yaml_node_t *root = yaml_document_get_root_node(&doc);

@@ -1,15 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * What a configuration file and a board's catalogue entry may contain. Data only. A new driver's keys are one table and one line. */
+ * What a configuration file and a board's catalogue entry may contain. Data only. A new driver's keys are one table and
+ * one line. */
 #include "daemon/conf_check.h"
 
-#define TEXT(k, req) {.key = (k), .kind = CONF_TEXT, .required = (req)}
-#define TEXT_OR(k, def) {.key = (k), .kind = CONF_TEXT, .fallback = (def)}
-#define WORD(k, w, req, def) {.key = (k), .kind = CONF_TEXT, .required = (req), .words = (w), .fallback = (def)}
-#define WHOLE(k, lo, hi, req, def) {.key = (k), .kind = CONF_WHOLE, .min = (lo), .max = (hi), .required = (req), .fallback = (def)}
-#define NUMBER(k, lo, hi, req, def) {.key = (k), .kind = CONF_NUMBER, .min = (lo), .max = (hi), .required = (req), .fallback = (def)}
-#define YES_NO(k, def) {.key = (k), .kind = CONF_BOOL, .fallback = (def)}
-#define MAP(k, t, req) {.key = (k), .kind = CONF_MAP, .sub = (t), .required = (req)}
-#define END {.key = NULL}
+#define TEXT(k, req)                                                                                                   \
+    { .key = (k), .kind = CONF_TEXT, .required = (req) }
+#define TEXT_OR(k, def)                                                                                                \
+    { .key = (k), .kind = CONF_TEXT, .fallback = (def) }
+#define WORD(k, w, req, def)                                                                                           \
+    { .key = (k), .kind = CONF_TEXT, .required = (req), .words = (w), .fallback = (def) }
+#define WHOLE(k, lo, hi, req, def)                                                                                     \
+    { .key = (k), .kind = CONF_WHOLE, .min = (lo), .max = (hi), .required = (req), .fallback = (def) }
+#define NUMBER(k, lo, hi, req, def)                                                                                    \
+    { .key = (k), .kind = CONF_NUMBER, .min = (lo), .max = (hi), .required = (req), .fallback = (def) }
+#define YES_NO(k, def)                                                                                                 \
+    { .key = (k), .kind = CONF_BOOL, .fallback = (def) }
+#define MAP(k, t, req)                                                                                                 \
+    { .key = (k), .kind = CONF_MAP, .sub = (t), .required = (req) }
+#define END                                                                                                            \
+    { .key = NULL }
 
 static const struct conf_field daemon_fields[] = {
     WORD("listen", "127.0.0.1|::1|localhost", false, "127.0.0.1"),
@@ -56,13 +65,19 @@ static const struct conf_field uart_fields[] = {
 };
 
 static const struct conf_field accuracy_fields[] = {
-    NUMBER("current_gain", 0, 1, false, NULL),     NUMBER("current_offset_a", 0, 10, false, NULL),
-    NUMBER("voltage_gain", 0, 1, false, NULL),     NUMBER("voltage_offset_v", 0, 10, false, NULL),
-    WORD("kind", "limit|k2|typical", true, NULL),  TEXT("source", true),
+    NUMBER("current_gain", 0, 1, false, NULL),
+    NUMBER("current_offset_a", 0, 10, false, NULL),
+    NUMBER("voltage_gain", 0, 1, false, NULL),
+    NUMBER("voltage_offset_v", 0, 10, false, NULL),
+    WORD("kind", "limit|k2|typical", true, NULL),
+    TEXT("source", true),
     END,
 };
 static const struct conf_field channel_fields[] = {
-    TEXT("channel", true), NUMBER("scale", -1e9, 1e9, false, NULL), NUMBER("offset", -1e6, 1e6, false, NULL), END,
+    TEXT("channel", true),
+    NUMBER("scale", -1e9, 1e9, false, NULL),
+    NUMBER("offset", -1e6, 1e6, false, NULL),
+    END,
 };
 static const struct conf_field mapping_fields[] = {
     MAP("current", channel_fields, true),
@@ -105,7 +120,8 @@ static const struct conf_field analyzer_ppk2[] = {
     {.key = "calibration", .kind = CONF_FREE},
     END,
 };
-static const struct conf_variant analyzer_choice[] = {{"sigrok", analyzer_sigrok}, {"ppk2", analyzer_ppk2}, {NULL, NULL}};
+static const struct conf_variant analyzer_choice[] = {
+    {"sigrok", analyzer_sigrok}, {"ppk2", analyzer_ppk2}, {NULL, NULL}};
 
 static const struct conf_field supply_fields[] = {
     WORD("by", "analyzer|board|none", true, NULL),
@@ -114,15 +130,26 @@ static const struct conf_field supply_fields[] = {
     WORD("plane", "analyzer-out|board-pin|core-rail", true, NULL),
     END,
 };
-static const struct conf_field limit_fields[] = {NUMBER("v_min", 0, 30, false, NULL), NUMBER("v_max", 0, 30, false, NULL), END};
+static const struct conf_field limit_fields[] = {NUMBER("v_min", 0, 30, false, NULL),
+                                                 NUMBER("v_max", 0, 30, false, NULL), END};
 
 static const struct conf_field bench_fields[] = {
     {.key = "name", .kind = CONF_NAME, .required = true},
     YES_NO("virtual", "false"),
     MAP("board", board_fields, true),
-    {.key = "probe", .kind = CONF_CHOICE, .required = true, .words = "adapter", .sub = probe_common, .choice = probe_choice},
+    {.key = "probe",
+     .kind = CONF_CHOICE,
+     .required = true,
+     .words = "adapter",
+     .sub = probe_common,
+     .choice = probe_choice},
     MAP("uart", uart_fields, true),
-    {.key = "analyzer", .kind = CONF_CHOICE, .required = true, .words = "driver", .sub = analyzer_common, .choice = analyzer_choice},
+    {.key = "analyzer",
+     .kind = CONF_CHOICE,
+     .required = true,
+     .words = "driver",
+     .sub = analyzer_common,
+     .choice = analyzer_choice},
     MAP("supply", supply_fields, true),
     MAP("limits", limit_fields, false),
     END,
@@ -134,7 +161,8 @@ const struct conf_field conf_file_table[] = {
     END,
 };
 
-/* ---- the catalogue of boards ---------------------------------------------------------------------------------------- */
+/* ---- the catalogue of boards ----------------------------------------------------------------------------------------
+ */
 static const struct conf_field region_fields[] = {
     {.key = "name", .kind = CONF_NAME, .required = true},
     WHOLE("start", 0, 4294967295.0, true, NULL),
@@ -144,9 +172,13 @@ static const struct conf_field region_fields[] = {
 };
 static const struct conf_field clock_fields[] = {NUMBER("tolerance", 0, 0.5, true, NULL), END};
 static const struct conf_field chip_fields[] = {
-    WHOLE("address", 0, 4294967295.0, true, NULL), WHOLE("value", 0, 4294967295.0, true, NULL), WHOLE("mask", 0, 4294967295.0, false, "0xFFFFFFFF"), END,
+    WHOLE("address", 0, 4294967295.0, true, NULL),
+    WHOLE("value", 0, 4294967295.0, true, NULL),
+    WHOLE("mask", 0, 4294967295.0, false, "0xFFFFFFFF"),
+    END,
 };
-static const struct conf_field write_fields[] = {WHOLE("address", 0, 4294967295.0, true, NULL), WHOLE("value", 0, 4294967295.0, true, NULL), END};
+static const struct conf_field write_fields[] = {WHOLE("address", 0, 4294967295.0, true, NULL),
+                                                 WHOLE("value", 0, 4294967295.0, true, NULL), END};
 static const struct conf_field flash_fields[] = {
     TEXT("binary", false),
     TEXT("scripts_dir", false),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * Is this an image that a board can run? Pure: bytes in, facts out. libelf reads; every bound is checked here again. Any thread. */
+ * Is this an image that a board can run? Pure: bytes in, facts out. libelf reads; every bound is checked here again.
+ * Any thread. */
 #ifndef DAEMON_ELF_H
 #define DAEMON_ELF_H
 
@@ -20,13 +21,14 @@ struct elf_facts {
     int n_segments;
     uint32_t entry;
     uint64_t flash_bytes; /* bytes in the file that have to be written */
-    uint64_t ram_bytes; /* memory of the writable segments */
-    char build_id[81]; /* GNU build id, hex; "" none */
+    uint64_t ram_bytes;   /* memory of the writable segments */
+    char build_id[81];    /* GNU build id, hex; "" none */
 };
 /* JF_E_PARSE: not a 32-bit little-endian ARM executable with something to load, or damaged. */
 int elf_read(const void *image, size_t size, struct elf_facts *ret_f, struct err *reterr) JF_MUST_CHECK;
 json_t *elf_segments_json(const struct elf_facts *f);
-/* Does every segment (as elf_segments_json gave it) lie in a region of the catalogue entry? JF_E_UNSUPPORTED names the segment. */
+/* Does every segment (as elf_segments_json gave it) lie in a region of the catalogue entry? JF_E_UNSUPPORTED names the
+ * segment. */
 int elf_fits(const json_t *segments, const json_t *board_type, struct err *reterr) JF_MUST_CHECK;
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * The farm's loop: waits for sockets, wishes and time; hands each bench its turn; claims. Main thread but for the wishes. */
+ * The farm's loop: waits for sockets, wishes and time; hands each bench its turn; claims. Main thread but for the
+ * wishes. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -18,7 +19,8 @@
 #define FARM_MIN_MS 10
 #define QUICK_MS 50 /* while some child without a socket is awaited */
 
-/* A named point of a kill -9 walk: JF_DAEMON_BARRIER=<point> makes the daemon say so in <data_dir>/barrier and wait there, bounded. */
+/* A named point of a kill -9 walk: JF_DAEMON_BARRIER=<point> makes the daemon say so in <data_dir>/barrier and wait
+ * there, bounded. */
 void farm_barrier(struct farm *f, const char *point) {
     if (!f->barrier || strcmp(f->barrier, point) != 0) {
         return;
@@ -59,7 +61,8 @@ int farm_new(const struct farm_env *env, struct farm **ret_f, struct err *reterr
     (void)snprintf(f->owner, sizeof f->owner, "joulefarmd-%ld", (long)getpid());
     f->barrier = getenv("JF_DAEMON_BARRIER"); /* NOLINT(concurrency-mt-unsafe): before any thread */
     for (int i = 0; i < env->conf->n_benches; i++) {
-        f->benches[i] = (struct farm_bench){.farm = f, .conf = &env->conf->benches[i], .sock = -1, .backoff_ms = FARM_BACKOFF_MIN_MS};
+        f->benches[i] = (struct farm_bench){
+            .farm = f, .conf = &env->conf->benches[i], .sock = -1, .backoff_ms = FARM_BACKOFF_MIN_MS};
     }
     f->n = env->conf->n_benches;
     *ret_f = f;
@@ -86,7 +89,8 @@ void farm_free(struct farm *f) {
     free(f);
 }
 
-/* ---- recovery ------------------------------------------------------------------------------------------------------ */
+/* ---- recovery ------------------------------------------------------------------------------------------------------
+ */
 static struct farm_bench *bench_named(struct farm *f, const char *name) {
     for (int i = 0; i < f->n; i++) {
         if (strcmp(f->benches[i].conf->name, name) == 0) {
@@ -96,7 +100,8 @@ static struct farm_bench *bench_named(struct farm *f, const char *name) {
     return NULL;
 }
 
-/* A lease of an earlier life: settled once the bench's lock is free, by then its worker is dead and its spool complete or not. */
+/* A lease of an earlier life: settled once the bench's lock is free, by then its worker is dead and its spool complete
+ * or not. */
 static int take_over(struct farm *f, const struct store_lease *l, struct err *reterr) {
     struct farm_bench *b = bench_named(f, l->bench);
     struct store_attempt a;
@@ -105,8 +110,11 @@ static int take_over(struct farm *f, const struct store_lease *l, struct err *re
         return r;
     }
     if (!b) { /* the bench is no longer configured */
-        struct store_finish lost = {.attempt_event = STORE_ATTEMPT_LOSE, .requeue = true, .max_losses = FARM_LOSSES_MAX,
-                                    .cause = {"infrastructure", "gone", "the bench was taken out of the configuration", "host"}};
+        struct store_finish lost = {
+            .attempt_event = STORE_ATTEMPT_LOSE,
+            .requeue = true,
+            .max_losses = FARM_LOSSES_MAX,
+            .cause = {"infrastructure", "gone", "the bench was taken out of the configuration", "host"}};
         r = store_attempt_terminal(a.state) ? 0 : store_attempt_finish(f->env.store, l, &lost, reterr);
         return r < 0 ? r : store_lease_release(f->env.store, l, false, "taken out of the configuration", reterr);
     }
@@ -137,7 +145,8 @@ static int reject_orphans(struct farm *f, struct err *reterr) {
     char below[STORE_ID_SIZE] = "";
     for (int n = STORE_LIST_MAX; n == STORE_LIST_MAX;) {
         struct store_job *jobs = NULL;
-        const struct store_job_filter q = {.state = STORE_JOB_QUEUED, .below = below[0] ? below : NULL, .limit = STORE_LIST_MAX};
+        const struct store_job_filter q = {
+            .state = STORE_JOB_QUEUED, .below = below[0] ? below : NULL, .limit = STORE_LIST_MAX};
         n = store_job_list(f->env.store, &q, &jobs, reterr);
         if (n < 0) {
             return n;
@@ -146,9 +155,11 @@ static int reject_orphans(struct farm *f, struct err *reterr) {
             bool able = false;
             for (int k = 0; k < f->n; k++) {
                 const struct conf_bench *c = f->benches[k].conf;
-                able = able || (strcmp(c->board_type, jobs[i].board_type) == 0 && (!jobs[i].bench[0] || strcmp(c->name, jobs[i].bench) == 0));
+                able = able || (strcmp(c->board_type, jobs[i].board_type) == 0 &&
+                                (!jobs[i].bench[0] || strcmp(c->name, jobs[i].bench) == 0));
             }
-            static const struct store_cause cause = {"job", "unsupported", "the bench or board type it asks for is no longer configured", ""};
+            static const struct store_cause cause = {"job", "unsupported",
+                                                     "the bench or board type it asks for is no longer configured", ""};
             if (!able && store_job_reject(f->env.store, jobs[i].id, &cause, reterr) == 0) {
                 log_warning(f->env.log, "job %s: %s", jobs[i].id, cause.text);
             }
@@ -183,7 +194,8 @@ int farm_recover(struct farm *f, struct err *reterr) {
     return r < 0 ? r : reject_orphans(f, reterr);
 }
 
-/* ---- the loop -------------------------------------------------------------------------------------------------------- */
+/* ---- the loop
+ * -------------------------------------------------------------------------------------------------------- */
 static int wait_ms(const struct farm *f, int max_ms) {
     int wait = max_ms;
     for (int i = 0; i < f->n; i++) {
@@ -272,7 +284,8 @@ void farm_stop(struct farm *f) {
     }
 }
 
-/* ---- any thread --------------------------------------------------------------------------------------------------------- */
+/* ---- any thread
+ * --------------------------------------------------------------------------------------------------------- */
 void farm_wake(struct farm *f) {
     uint64_t one = 1;
     ssize_t n = write(f->wake_fd, &one, sizeof one);
@@ -309,7 +322,8 @@ json_t *farm_worker_json(struct farm *f, const char *bench) {
     json_t *j = json_null();
     (void)pthread_mutex_lock(&f->lock);
     if (b && b->hello) {
-        j = json_pack("{s:o?, s:o?, s:o?}", "pid", json_deep_copy(json_object_get(b->hello, "pid")), "version", json_deep_copy(json_object_get(b->hello, "version")), "libraries",
+        j = json_pack("{s:o?, s:o?, s:o?}", "pid", json_deep_copy(json_object_get(b->hello, "pid")), "version",
+                      json_deep_copy(json_object_get(b->hello, "version")), "libraries",
                       json_deep_copy(json_object_get(b->hello, "libraries")));
     }
     if (b && b->wish_maintenance && json_is_object(j)) {

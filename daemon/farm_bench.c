@@ -75,7 +75,8 @@ void farm_bench_gone(struct farm_bench *b, const char *why) {
     back_off(b);
 }
 
-/* ---- starting ----------------------------------------------------------------------------------------------------- */
+/* ---- starting -----------------------------------------------------------------------------------------------------
+ */
 /* What an earlier life of the daemon left open on this bench; its worker is dead (we have the lock). */
 static void settle_old(struct farm_bench *b) {
     if (!b->has_lease) {
@@ -90,7 +91,8 @@ static void settle_old(struct farm_bench *b) {
     intake_drop_spool(ENV(b)->conf, attempt);
 }
 
-/* true: locked. While an old worker or its descendants live, it waits; then the recorded group is killed; then it gives up. */
+/* true: locked. While an old worker or its descendants live, it waits; then the recorded group is killed; then it gives
+ * up. */
 static bool take_lock(struct farm_bench *b, int *ret_fd) {
     struct err e = {0};
     int r = farm_link_lock(b, ret_fd, &e);
@@ -104,7 +106,8 @@ static bool take_lock(struct farm_bench *b, int *ret_fd) {
     int64_t waited = now - b->lock_since;
     b->not_before = now + MS(100);
     if (waited > MS(FARM_LOCK_PATIENCE_MS) && b->old_pgid > 1) {
-        log_warning(LOG(b), "bench %s: ending the process group %lld of an earlier worker", b->conf->name, (long long)b->old_pgid);
+        log_warning(LOG(b), "bench %s: ending the process group %lld of an earlier worker", b->conf->name,
+                    (long long)b->old_pgid);
         (void)proc_kill_recorded((pid_t)b->old_pgid, (uint64_t)b->old_start);
         b->old_pgid = 0;
     } else if (waited > MS(FARM_LOCK_GIVE_UP_MS)) {
@@ -173,18 +176,21 @@ static void step_safing(struct farm_bench *b) {
     }
     char why[160];
     if (r == 1) {
-        (void)snprintf(why, sizeof why, "the safe state could not be confirmed (%s %d)", x.signaled ? "signal" : "exit status", x.code);
+        (void)snprintf(why, sizeof why, "the safe state could not be confirmed (%s %d)",
+                       x.signaled ? "signal" : "exit status", x.code);
     } else {
         (void)snprintf(why, sizeof why, "the safe state could not be confirmed within %d s", FARM_SAFE_MS / 1000);
     }
     quarantine(b, why);
 }
 
-/* ---- claiming -------------------------------------------------------------------------------------------------------- */
+/* ---- claiming
+ * -------------------------------------------------------------------------------------------------------- */
 static bool another_unit(const struct farm_bench *b) {
     for (int i = 0; i < b->farm->n; i++) {
         const struct farm_bench *x = &b->farm->benches[i];
-        if (x != b && strcmp(x->conf->board_type, b->conf->board_type) == 0 && (x->phase == FARM_IDLE || x->phase == FARM_BUSY || x->phase == FARM_RELEASING)) {
+        if (x != b && strcmp(x->conf->board_type, b->conf->board_type) == 0 &&
+            (x->phase == FARM_IDLE || x->phase == FARM_BUSY || x->phase == FARM_RELEASING)) {
             return true;
         }
     }
@@ -195,7 +201,8 @@ static json_t *run_message(struct farm_bench *b, struct err *reterr) {
     char path[BLOB_PATH_SIZE];
     struct store_artefact fw;
     json_t *spec = json_loads(b->job.spec, 0, NULL);
-    if (store_artefact_get(ENV(b)->store, STORE_FIRMWARE, b->job.firmware, &fw, reterr) < 0 || blob_path(ENV(b)->conf->data_dir, "firmware", b->job.firmware, path) < 0) {
+    if (store_artefact_get(ENV(b)->store, STORE_FIRMWARE, b->job.firmware, &fw, reterr) < 0 ||
+        blob_path(ENV(b)->conf->data_dir, "firmware", b->job.firmware, path) < 0) {
         json_decref(spec);
         return NULL;
     }
@@ -211,16 +218,23 @@ static json_t *run_message(struct farm_bench *b, struct err *reterr) {
         }
     }
     double deadline_s = json_number_value(json_object_get(spec, "timeout_s"));
-    return json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:f}", "type", "run", "attempt", b->lease.attempt, "epoch", (json_int_t)b->lease.epoch, "job", spec, "firmware", firmware, "inputs",
-                     inputs, "deadline_s", deadline_s > 0 ? deadline_s : 900.0);
+    return json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:f}", "type", "run", "attempt", b->lease.attempt, "epoch",
+                     (json_int_t)b->lease.epoch, "job", spec, "firmware", firmware, "inputs", inputs, "deadline_s",
+                     deadline_s > 0 ? deadline_s : 900.0);
 }
 
 bool farm_bench_claim(struct farm_bench *b) {
     struct store_claim c;
     struct err e = {0};
     int64_t ttl = (int64_t)(ENV(b)->conf->lease_s * 1e9);
-    const struct store_claim_request q = {.bench = b->conf->name, .board_type = b->conf->board_type, .owner = b->farm->owner, .boot_id = b->farm->boot_id, .ttl_ns = ttl,
-                                          .rate_hz = b->conf->rate_hz, .caps = b->conf->caps, .alone = !another_unit(b)};
+    const struct store_claim_request q = {.bench = b->conf->name,
+                                          .board_type = b->conf->board_type,
+                                          .owner = b->farm->owner,
+                                          .boot_id = b->farm->boot_id,
+                                          .ttl_ns = ttl,
+                                          .rate_hz = b->conf->rate_hz,
+                                          .caps = b->conf->caps,
+                                          .alone = !another_unit(b)};
     int r = store_job_claim(ENV(b)->store, &q, &c, &e);
     if (r <= 0) {
         if (r < 0) {
@@ -258,7 +272,10 @@ void farm_bench_cancel_check(struct farm_bench *b) {
         b->cancel_sent = true;
         b->cancel_deadline = now_of(b) + MS(FARM_CANCEL_MS);
         log_info(LOG(b), "bench %s: canceling attempt %s", b->conf->name, b->lease.attempt);
-        if (farm_link_send(b, json_pack("{s:s, s:s, s:I}", "type", "cancel", "attempt", b->lease.attempt, "epoch", (json_int_t)b->lease.epoch), &e) < 0) {
+        if (farm_link_send(b,
+                           json_pack("{s:s, s:s, s:I}", "type", "cancel", "attempt", b->lease.attempt, "epoch",
+                                     (json_int_t)b->lease.epoch),
+                           &e) < 0) {
             farm_bench_gone(b, e.text);
         }
     }
@@ -272,10 +289,12 @@ void farm_bench_bye(struct farm_bench *b, const char *type) {
     }
 }
 
-/* ---- messages ----------------------------------------------------------------------------------------------------------- */
+/* ---- messages
+ * ----------------------------------------------------------------------------------------------------------- */
 static bool mine(const struct farm_bench *b, const json_t *msg) {
     const char *attempt = json_string_value(json_object_get(msg, "attempt"));
-    return b->has_lease && attempt && strcmp(attempt, b->lease.attempt) == 0 && json_integer_value(json_object_get(msg, "epoch")) == b->lease.epoch;
+    return b->has_lease && attempt && strcmp(attempt, b->lease.attempt) == 0 &&
+           json_integer_value(json_object_get(msg, "epoch")) == b->lease.epoch;
 }
 
 static void on_hello(struct farm_bench *b, json_t *msg) {
@@ -356,7 +375,8 @@ static void on_message(struct farm_bench *b, json_t *msg) {
     } else if (strcmp(type, "live") == 0 || strcmp(type, "progress") == 0) {
         on_news(b, type, msg);
     } else if (strcmp(type, "result") == 0) {
-        farm_attempt_result(b, json_string_value(json_object_get(msg, "sha256")), json_integer_value(json_object_get(msg, "size")), true);
+        farm_attempt_result(b, json_string_value(json_object_get(msg, "sha256")),
+                            json_integer_value(json_object_get(msg, "size")), true);
         set_phase(b, FARM_RELEASING, FARM_RELEASE_MS);
     } else if (strcmp(type, "fault") == 0) {
         farm_attempt_fault(b, msg);
@@ -382,10 +402,12 @@ void farm_bench_readable(struct farm_bench *b) {
             continue;
         }
         struct store_bench row;
-        bool asked = b->farm->stopping || (store_bench_get(ENV(b)->store, b->conf->name, &row, NULL) == 0 && row.state == STORE_BENCH_MAINTENANCE);
+        bool asked = b->farm->stopping || (store_bench_get(ENV(b)->store, b->conf->name, &row, NULL) == 0 &&
+                                           row.state == STORE_BENCH_MAINTENANCE);
         if (asked && !b->has_lease && r == JF_E_GONE) { /* it was told to leave */
             struct proc_exit x;
-            if (proc_stop(ENV(b)->proc, ENV(b)->clock, b->proc, 3000, &x) == 0 && !x.signaled && x.code == 0 && b->farm->stopping) {
+            if (proc_stop(ENV(b)->proc, ENV(b)->clock, b->proc, 3000, &x) == 0 && !x.signaled && x.code == 0 &&
+                b->farm->stopping) {
                 bench_event(b, STORE_BENCH_LOSE, "the daemon was stopped");
                 bench_event(b, STORE_BENCH_SAFE, "the daemon was stopped");
             }
@@ -398,7 +420,8 @@ void farm_bench_readable(struct farm_bench *b) {
     }
 }
 
-/* ---- every round ----------------------------------------------------------------------------------------------------------- */
+/* ---- every round
+ * ----------------------------------------------------------------------------------------------------------- */
 static void do_wishes(struct farm_bench *b) {
     struct err e = {0};
     (void)pthread_mutex_lock(&b->farm->lock);
@@ -466,12 +489,15 @@ void farm_bench_step(struct farm_bench *b) {
     }
     if (b->proc && b->deadline && now_of(b) > b->deadline) {
         b->timed_out = b->phase == FARM_BUSY;
-        farm_bench_gone(b, b->phase == FARM_STARTING ? "the worker did not become ready in time" : b->phase == FARM_BUSY ? "the attempt's deadline passed" : "the worker did not release the bench in time");
+        farm_bench_gone(b, b->phase == FARM_STARTING ? "the worker did not become ready in time"
+                           : b->phase == FARM_BUSY   ? "the attempt's deadline passed"
+                                                     : "the worker did not release the bench in time");
     } else if (b->proc && proc_poll_exit(ENV(b)->proc, b->proc, &x) == 1) {
         farm_bench_readable(b); /* what it still said */
         if (b->proc) {
             char why[80];
-            (void)snprintf(why, sizeof why, "the worker ended with %s %d", x.signaled ? "signal" : "exit status", x.code);
+            (void)snprintf(why, sizeof why, "the worker ended with %s %d", x.signaled ? "signal" : "exit status",
+                           x.code);
             farm_bench_gone(b, why);
         }
     }

@@ -14,15 +14,16 @@
 #define FARM_RELEASE_MS 45000
 #define FARM_START_MS 20000
 #define FARM_SAFE_MS 60000
-#define FARM_LOCK_PATIENCE_MS 8000 /* an old worker sees its socket's end, makes the DUT safe and leaves; then it is killed */
+#define FARM_LOCK_PATIENCE_MS                                                                                          \
+    8000 /* an old worker sees its socket's end, makes the DUT safe and leaves; then it is killed */
 #define FARM_LOCK_GIVE_UP_MS 20000
 #define FARM_BACKOFF_MIN_MS 500
 #define FARM_BACKOFF_MAX_MS 60000
 
 /* What the daemon is doing with a bench; the bench's public state is the store's.
  *
- *   DOWN --lock, spawn run--> STARTING --idle--> IDLE --claim--> BUSY --result|fault--> RELEASING --released, idle--> IDLE
- *    |  ^------------------- death of the worker, at any of these --------------------------+
+ *   DOWN --lock, spawn run--> STARTING --idle--> IDLE --claim--> BUSY --result|fault--> RELEASING --released, idle-->
+ * IDLE |  ^------------------- death of the worker, at any of these --------------------------+
  *    +--lock, spawn safe--> SAFING --exit 0--> DOWN;  other exit, deadline --> DOWN, quarantined */
 enum farm_phase { FARM_DOWN, FARM_STARTING, FARM_IDLE, FARM_BUSY, FARM_RELEASING, FARM_SAFING };
 
@@ -31,15 +32,15 @@ struct farm_bench {
     const struct conf_bench *conf;
     enum farm_phase phase;
     struct proc *proc;
-    int sock; /* ours, -1 none */
+    int sock;                    /* ours, -1 none */
     int64_t old_pgid, old_start; /* recorded worker of an earlier life, 0 none */
-    int64_t lock_since; /* mono; 0: not waiting */
-    int64_t not_before; /* mono, of the next start */
-    int64_t deadline; /* mono, of the phase; 0 none */
+    int64_t lock_since;          /* mono; 0: not waiting */
+    int64_t not_before;          /* mono, of the next start */
+    int64_t deadline;            /* mono, of the phase; 0 none */
     int64_t renew_at;
     int backoff_ms;
     bool has_lease, ended; /* ended: the attempt's outcome is stored, the lease is still held */
-    bool released; /* the worker said so, its idle is awaited */
+    bool released;         /* the worker said so, its idle is awaited */
     bool cancel_sent;
     int64_t cancel_deadline;
     bool timed_out, refused; /* why we killed it */
@@ -65,10 +66,11 @@ struct farm {
 /* farm_bench.c */
 void farm_bench_step(struct farm_bench *b);
 void farm_bench_readable(struct farm_bench *b); /* the socket has something */
-bool farm_bench_claim(struct farm_bench *b); /* true: a job was taken */
+bool farm_bench_claim(struct farm_bench *b);    /* true: a job was taken */
 void farm_bench_cancel_check(struct farm_bench *b);
 void farm_bench_bye(struct farm_bench *b, const char *type); /* "bye" or "drain" */
-void farm_bench_gone(struct farm_bench *b, const char *why); /* the worker is no more: everything is settled for its attempt */
+void farm_bench_gone(struct farm_bench *b,
+                     const char *why); /* the worker is no more: everything is settled for its attempt */
 /* farm_attempt.c */
 void farm_attempt_result(struct farm_bench *b, const char *sha256, int64_t size, bool from_worker);
 void farm_attempt_fault(struct farm_bench *b, const json_t *msg);
@@ -77,7 +79,8 @@ bool farm_attempt_adopt(struct farm_bench *b); /* true: a complete result was fo
 void farm_attempt_release(struct farm_bench *b, bool safe, const char *why);
 /* farm_link.c */
 int farm_link_send(struct farm_bench *b, json_t *msg, struct err *reterr) JF_MUST_CHECK; /* takes over msg */
-int farm_link_receive(struct farm_bench *b, json_t **ret_msg, struct err *reterr) JF_MUST_CHECK; /* 1, 0 nothing, JF_E_GONE, JF_E_PROTOCOL */
+int farm_link_receive(struct farm_bench *b, json_t **ret_msg,
+                      struct err *reterr) JF_MUST_CHECK; /* 1, 0 nothing, JF_E_GONE, JF_E_PROTOCOL */
 int farm_link_lock(struct farm_bench *b, int *ret_fd, struct err *reterr) JF_MUST_CHECK; /* JF_E_BUSY: held */
 int farm_link_spawn(struct farm_bench *b, bool safe, int lock_fd, struct err *reterr) JF_MUST_CHECK;
 

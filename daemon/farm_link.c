@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * The worker process and its socket: starting it with the bench's lock, packets to and from it (bench/PROTOCOL.md). Main thread. */
+ * The worker process and its socket: starting it with the bench's lock, packets to and from it (bench/PROTOCOL.md).
+ * Main thread. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -24,7 +25,9 @@ int farm_link_send(struct farm_bench *b, json_t *msg, struct err *reterr) {
         return err_set(reterr, JF_E_NOMEM, "no memory for a message");
     }
     size_t n = strlen(text);
-    int r = b->sock < 0 ? err_set(reterr, JF_E_GONE, "there is no worker") : n > PACKET_MAX ? err_set(reterr, JF_E_TOO_LARGE, "a message of %zu bytes", n) : 0;
+    int r = b->sock < 0      ? err_set(reterr, JF_E_GONE, "there is no worker")
+            : n > PACKET_MAX ? err_set(reterr, JF_E_TOO_LARGE, "a message of %zu bytes", n)
+                             : 0;
     const struct clock_src *clock = b->farm->env.clock;
     int64_t until = clock_mono_ns(clock) + SEND_MS * CLOCK_NS_PER_MS;
     while (r == 0 && send(b->sock, text, n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
@@ -120,12 +123,20 @@ int farm_link_spawn(struct farm_bench *b, bool safe, int lock_fd, struct err *re
     (void)snprintf(spool, sizeof spool, "%s/spool", env->conf->data_dir);
     (void)snprintf(sock_text, sizeof sock_text, "%d", pair[1]);
     (void)snprintf(lock_text, sizeof lock_text, "%d", lock_fd);
-    const char *run_argv[] = {env->jf_bench, "run", "--bench-json", json, "--spool", spool, "--socket-fd", sock_text, "--lock-fd", lock_text, NULL};
+    const char *run_argv[] = {env->jf_bench, "run",     "--bench-json", json,      "--spool", spool,
+                              "--socket-fd", sock_text, "--lock-fd",    lock_text, NULL};
     const char *safe_argv[] = {env->jf_bench, "safe", "--bench-json", json, "--lock-fd", lock_text, NULL};
     int keep[2] = {lock_fd, pair[1]};
-    struct proc_spec spec = {.argv = safe ? safe_argv : run_argv, .stdin_fd = -1, .stdout_fd = log_fd, .stderr_fd = log_fd, .merge_stderr = true, .keep_fds = keep,
-                             .n_keep_fds = safe ? 1 : 2, .survives_parent = !safe};
-    r = log_fd < 0 ? err_set(reterr, JF_E_IO, "the log of the worker cannot be written") : proc_spawn(env->proc, &spec, &b->proc, reterr);
+    struct proc_spec spec = {.argv = safe ? safe_argv : run_argv,
+                             .stdin_fd = -1,
+                             .stdout_fd = log_fd,
+                             .stderr_fd = log_fd,
+                             .merge_stderr = true,
+                             .keep_fds = keep,
+                             .n_keep_fds = safe ? 1 : 2,
+                             .survives_parent = !safe};
+    r = log_fd < 0 ? err_set(reterr, JF_E_IO, "the log of the worker cannot be written")
+                   : proc_spawn(env->proc, &spec, &b->proc, reterr);
     if (log_fd >= 0) {
         (void)close(log_fd);
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * libmicrohttpd glue (0.9.75). Owns connections, body buffers and the sleep of event streams.
- * Streams suspend their connection: a reader callback that returns 0 without it is called again at once and burns a core.
- * DNS rebinding: Host must be a loopback name. Cross-site pages: Origin, when sent, must be one too. */
+ * Streams suspend their connection: a reader callback that returns 0 without it is called again at once and burns a
+ * core. DNS rebinding: Host must be a loopback name. Cross-site pages: Origin, when sent, must be one too. */
 #include "daemon/http.h"
 
 #include <arpa/inet.h>
@@ -20,7 +20,9 @@
 #define CONNECTIONS_MAX 1024
 #define CONNECTION_TIMEOUT_S 60
 #define PATH_MAX_BYTES 2048
-#define DISCARD_FACTOR 64 /* of a body beyond its limit so many times the limit is swallowed, to be able to answer; then the connection is cut */
+#define DISCARD_FACTOR                                                                                                 \
+    64 /* of a body beyond its limit so many times the limit is swallowed, to be able to answer; then the connection   \
+          is cut */
 #define DISCARD_MIN ((size_t)256 << 20)
 
 struct http_server {
@@ -91,7 +93,8 @@ bool http_host_is_local(const char *host) {
 }
 
 bool http_origin_is_local(const char *origin) {
-    return (strncmp(origin, "http://", 7) == 0 && http_host_is_local(origin + 7)) || (strncmp(origin, "https://", 8) == 0 && http_host_is_local(origin + 8));
+    return (strncmp(origin, "http://", 7) == 0 && http_host_is_local(origin + 7)) ||
+           (strncmp(origin, "https://", 8) == 0 && http_host_is_local(origin + 8));
 }
 
 void http_reply_header(struct http_reply *rp, const char *name, const char *fmt, ...) {
@@ -114,7 +117,8 @@ static void request_id(char out[40]) {
     }
 }
 
-/* ---- streams ------------------------------------------------------------------------------------------------------- */
+/* ---- streams -------------------------------------------------------------------------------------------------------
+ */
 static ssize_t stream_read(void *cls, uint64_t pos, char *out, size_t max) {
     struct http_stream *s = cls;
     (void)pos;
@@ -174,17 +178,21 @@ static struct MHD_Response *stream_response(struct MHD_Connection *conn, struct 
     return r;
 }
 
-/* ---- replies ---------------------------------------------------------------------------------------------------------- */
+/* ---- replies
+ * ---------------------------------------------------------------------------------------------------------- */
 static struct MHD_Response *make_response(struct MHD_Connection *conn, struct http_reply *rp) {
     if (rp->stream) {
         return stream_response(conn, rp);
     }
     if (rp->fd >= 0) {
         struct stat st;
-        struct MHD_Response *r = fstat(rp->fd, &st) == 0 ? MHD_create_response_from_fd64((uint64_t)st.st_size, rp->fd) : NULL;
+        struct MHD_Response *r =
+            fstat(rp->fd, &st) == 0 ? MHD_create_response_from_fd64((uint64_t)st.st_size, rp->fd) : NULL;
         return r;
     }
-    struct MHD_Response *r = MHD_create_response_from_buffer(rp->size, rp->body ? rp->body : (void *)(uintptr_t) "", rp->body && !rp->static_body ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *r =
+        MHD_create_response_from_buffer(rp->size, rp->body ? rp->body : (void *)(uintptr_t) "",
+                                        rp->body && !rp->static_body ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
     if (!r && rp->body && !rp->static_body) {
         free(rp->body);
     }
@@ -209,7 +217,8 @@ static enum MHD_Result send_reply(struct MHD_Connection *conn, struct http_reply
     return q;
 }
 
-static enum MHD_Result refuse(struct http_server *s, struct exchange *x, int status, const char *code, const char *pointer, const char *text) {
+static enum MHD_Result refuse(struct http_server *s, struct exchange *x, int status, const char *code,
+                              const char *pointer, const char *text) {
     struct http_reply rp = {.fd = -1};
     s->h.refuse(s->h.user, &x->rq, &rp, status, code, pointer, text);
     x->answered = true;
@@ -224,7 +233,8 @@ static int check_head(struct http_server *s, struct exchange *x, enum MHD_Result
     const char *host = http_header(&x->rq, "Host"), *origin = http_header(&x->rq, "Origin");
     const char *length = http_header(&x->rq, "Content-Length");
     if (!http_host_is_local(host)) {
-        *ret = refuse(s, x, 403, "host-not-allowed", "#Host", "this daemon answers to loopback names only (no token is configured)");
+        *ret = refuse(s, x, 403, "host-not-allowed", "#Host",
+                      "this daemon answers to loopback names only (no token is configured)");
         return 1;
     }
     if (origin && !http_origin_is_local(origin)) {
@@ -254,8 +264,8 @@ static enum MHD_Result take_body(struct exchange *x, const char *data, size_t *s
     return MHD_YES;
 }
 
-static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const char *url, const char *method, const char *version, const char *data,
-                                  size_t *size, void **state) {
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const char *url, const char *method,
+                                  const char *version, const char *data, size_t *size, void **state) {
     struct http_server *s = cls;
     struct exchange *x = *state;
     (void)version;
@@ -308,21 +318,27 @@ static void on_completed(void *cls, struct MHD_Connection *conn, void **state, e
     }
 }
 
-/* ---- life ---------------------------------------------------------------------------------------------------------------- */
-int http_start(const char *listen, int port, int threads, const struct http_handler *h, struct http_server **ret_s, struct err *reterr) {
+/* ---- life
+ * ---------------------------------------------------------------------------------------------------------------- */
+int http_start(const char *listen, int port, int threads, const struct http_handler *h, struct http_server **ret_s,
+               struct err *reterr) {
     struct http_server *s = calloc(1, sizeof *s);
     if (!s) {
         return err_set(reterr, JF_E_NOMEM, "no memory for the server");
     }
     s->h = *h;
-    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    struct sockaddr_in v4 = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in6 v6 = {
+        .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
     bool six = strcmp(listen, "::1") == 0;
     const struct sockaddr *at = six ? (const struct sockaddr *)&v6 : (const struct sockaddr *)&v4;
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | (six ? MHD_USE_IPv6 : 0u);
-    s->daemon = MHD_start_daemon(flags, (uint16_t)port, NULL, NULL, on_request, s, MHD_OPTION_SOCK_ADDR, at, MHD_OPTION_THREAD_POOL_SIZE,
-                                 (unsigned)(threads > 1 ? threads : 0), MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-                                 (unsigned)CONNECTION_TIMEOUT_S, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_END);
+    s->daemon = MHD_start_daemon(flags, (uint16_t)port, NULL, NULL, on_request, s, MHD_OPTION_SOCK_ADDR, at,
+                                 MHD_OPTION_THREAD_POOL_SIZE, (unsigned)(threads > 1 ? threads : 0),
+                                 MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+                                 (unsigned)CONNECTION_TIMEOUT_S, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+                                 MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_END);
     if (!s->daemon) {
         free(s);
         return err_set(reterr, JF_E_BUSY, "%s port %d cannot be listened on", listen, port);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * Event streams. A sleeping stream costs nothing: it is woken by a commit with events, by news of a bench, or by the heartbeat.
- * Locks: hub.lock protects the list of streams and the news; it is taken before a stream's own lock (in http.c), never after. */
+ * Event streams. A sleeping stream costs nothing: it is woken by a commit with events, by news of a bench, or by the
+ * heartbeat. Locks: hub.lock protects the list of streams and the news; it is taken before a stream's own lock (in
+ * http.c), never after. */
 #include "daemon/hub.h"
 
 #include <poll.h>
@@ -23,7 +24,7 @@ struct reader {
     struct hub *hub;
     struct http_stream *stream;
     struct reader *next;
-    int64_t last; /* sequence number sent */
+    int64_t last;  /* sequence number sent */
     uint64_t seen; /* news up to this version were sent */
     bool beat, greeted;
     struct buf out; /* formatted, not yet sent; used by the stream's thread only */
@@ -135,14 +136,16 @@ void hub_end(struct hub *h) {
     }
 }
 
-/* ---- one reader ------------------------------------------------------------------------------------------------------ */
+/* ---- one reader
+ * ------------------------------------------------------------------------------------------------------ */
 json_t *hub_event_json(const struct store_event *e) {
     char at[CLOCK_RFC3339_SIZE];
     clock_rfc3339(e->created_ns, at);
     json_t *j = json_pack("{s:I, s:s, s:s}", "seq", (json_int_t)e->seq, "time", at, "type", e->type);
     const struct {
         const char *key, *value;
-    } rest[] = {{"job", e->job}, {"attempt", e->attempt}, {"bench", e->bench}, {"result", e->result}, {"state", e->state}, {"stage", e->stage}, {"text", e->text}};
+    } rest[] = {{"job", e->job},     {"attempt", e->attempt}, {"bench", e->bench}, {"result", e->result},
+                {"state", e->state}, {"stage", e->stage},     {"text", e->text}};
     for (size_t i = 0; j && i < sizeof rest / sizeof rest[0]; i++) {
         if (rest[i].value[0]) {
             (void)json_object_set_new(j, rest[i].key, json_string(rest[i].value));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * Taking in what a worker left. Paths are computed here; those in messages are not believed. The order makes a crash harmless at any point: trace
- * renamed (durable under its hash), then the store's commit, then the acknowledgement; each step can be repeated. */
+ * Taking in what a worker left. Paths are computed here; those in messages are not believed. The order makes a crash
+ * harmless at any point: trace renamed (durable under its hash), then the store's commit, then the acknowledgement;
+ * each step can be repeated. */
 #include "daemon/intake.h"
 
 #include <dirent.h>
@@ -71,7 +72,8 @@ static bool has_loss(const json_t *result) {
 }
 
 /* The trace goes to traces/<hex>.jft. It may be there already: an earlier life came as far as that. */
-static int move_trace(const struct conf *conf, const char *attempt, const json_t *t, struct store_trace *out, struct err *reterr) {
+static int move_trace(const struct conf *conf, const char *attempt, const json_t *t, struct store_trace *out,
+                      struct err *reterr) {
     char from[BLOB_PATH_SIZE], to[BLOB_PATH_SIZE];
     struct stat st;
     const char *hex = word(t, "sha256");
@@ -84,7 +86,8 @@ static int move_trace(const struct conf *conf, const char *attempt, const json_t
     (void)snprintf(to, sizeof to, "%s/traces/%s.jft", conf->data_dir, hex);
     if (stat(from, &st) == 0) {
         if ((int64_t)st.st_size != size) {
-            return err_set(reterr, JF_E_CORRUPT, "the trace has %lld bytes, %lld were announced", (long long)st.st_size, (long long)size);
+            return err_set(reterr, JF_E_CORRUPT, "the trace has %lld bytes, %lld were announced", (long long)st.st_size,
+                           (long long)size);
         }
         if (rename(from, to) != 0 || blob_sync_dir(to) < 0) {
             return err_set_errno(reterr, JF_E_IO, errno, "%s", to);
@@ -121,8 +124,8 @@ static int take_windows(const json_t *list, struct intake *in, struct err *reter
 
 #define SET(dst, src) (void)snprintf((dst), sizeof(dst), "%s", (src))
 
-static int take_result(const struct conf *conf, const struct clock_src *clock, const struct store_lease *l, const struct store_job *job, const json_t *result, struct intake *in,
-                       struct err *reterr) {
+static int take_result(const struct conf *conf, const struct clock_src *clock, const struct store_lease *l,
+                       const struct store_job *job, const json_t *result, struct intake *in, struct err *reterr) {
     struct store_result *r = &in->result;
     const struct conf_bench *b = conf_bench_find(conf, l->bench);
     const json_t *energy = json_object_get(result, "energy_per_inference_j");
@@ -146,7 +149,8 @@ static int take_result(const struct conf *conf, const struct clock_src *clock, c
     in->lossy = has_loss(result);
     char at[CLOCK_RFC3339_SIZE];
     clock_rfc3339(clock_wall_ns(clock), at);
-    json_t *doc = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "id", r->id, "job", r->job, "attempt", r->attempt, "bench", r->bench, "firmware", r->firmware, "created_at", at);
+    json_t *doc = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "id", r->id, "job", r->job, "attempt", r->attempt,
+                            "bench", r->bench, "firmware", r->firmware, "created_at", at);
     json_t *copy = json_copy((json_t *)(uintptr_t)result);
     static const char *const ours[] = {"id", "job", "attempt", "bench", "firmware", "created_at", "trace"};
     for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) {
@@ -163,8 +167,9 @@ static int take_result(const struct conf *conf, const struct clock_src *clock, c
     return r->doc ? 0 : err_set(reterr, JF_E_NOMEM, "no memory for the result");
 }
 
-int intake_result(const struct conf *conf, const struct clock_src *clock, const struct store_lease *l, const struct store_job *job, const char *sha256, int64_t size,
-                  struct intake **ret_in, struct err *reterr) {
+int intake_result(const struct conf *conf, const struct clock_src *clock, const struct store_lease *l,
+                  const struct store_job *job, const char *sha256, int64_t size, struct intake **ret_in,
+                  struct err *reterr) {
     char path[BLOB_PATH_SIZE];
     json_t *doc = NULL;
     (void)snprintf(path, sizeof path, "%s/spool/%s/result.json", conf->data_dir, l->attempt);
@@ -176,7 +181,8 @@ int intake_result(const struct conf *conf, const struct clock_src *clock, const 
     const json_t *result = json_object_get(doc, "result"), *trace = json_object_get(doc, "trace");
     if (!in) {
         r = err_set(reterr, JF_E_NOMEM, "no memory for the result");
-    } else if (strcmp(word(doc, "attempt"), l->attempt) != 0 || json_integer_value(json_object_get(doc, "epoch")) != l->epoch) {
+    } else if (strcmp(word(doc, "attempt"), l->attempt) != 0 ||
+               json_integer_value(json_object_get(doc, "epoch")) != l->epoch) {
         r = err_set(reterr, JF_E_STALE, "result.json belongs to another attempt or epoch");
     } else if (!json_is_object(result)) {
         r = err_set(reterr, JF_E_PROTOCOL, "result.json has no result");
@@ -195,7 +201,8 @@ int intake_result(const struct conf *conf, const struct clock_src *clock, const 
     return 0;
 }
 
-/* ---- spool directories --------------------------------------------------------------------------------------------- */
+/* ---- spool directories ---------------------------------------------------------------------------------------------
+ */
 void intake_keep_log(const struct conf *conf, const char *attempt) {
     char from[BLOB_PATH_SIZE], to[BLOB_PATH_SIZE];
     (void)snprintf(from, sizeof from, "%s/spool/%s/log.txt", conf->data_dir, attempt);

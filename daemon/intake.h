@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * From a worker's spool directory to what the store wants: result.json checked and completed, the trace moved under its hash, the log moved to logs/.
- * Files only; the caller commits. Main thread. */
+ * From a worker's spool directory to what the store wants: result.json checked and completed, the trace moved under its
+ * hash, the log moved to logs/. Files only; the caller commits. Main thread. */
 #ifndef DAEMON_INTAKE_H
 #define DAEMON_INTAKE_H
 
@@ -21,10 +21,11 @@ struct intake {
     bool has_trace;
     bool lossy; /* verdict invalid because samples were lost: worth another try */
 };
-/* sha256 (hex) and size as announced, or NULL and 0: an unannounced file found at start. JF_E_NOT_FOUND: no complete result; JF_E_STALE: another epoch;
- * JF_E_PROTOCOL, JF_E_CORRUPT: it is not what it should be. */
-int intake_result(const struct conf *conf, const struct clock_src *clock, const struct store_lease *l, const struct store_job *job, const char *sha256, int64_t size,
-                  struct intake **ret_in, struct err *reterr) JF_MUST_CHECK;
+/* sha256 (hex) and size as announced, or NULL and 0: an unannounced file found at start. JF_E_NOT_FOUND: no complete
+ * result; JF_E_STALE: another epoch; JF_E_PROTOCOL, JF_E_CORRUPT: it is not what it should be. */
+int intake_result(const struct conf *conf, const struct clock_src *clock, const struct store_lease *l,
+                  const struct store_job *job, const char *sha256, int64_t size, struct intake **ret_in,
+                  struct err *reterr) JF_MUST_CHECK;
 void intake_free(struct intake *in);
 /* Moves the attempt's log where it stays; a worker that still writes keeps writing into it. */
 void intake_keep_log(const struct conf *conf, const char *attempt);

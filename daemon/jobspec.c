@@ -14,7 +14,7 @@ struct field {
     enum kind kind;
     bool nullable;
     double min, max;
-    const char *words; /* " a b " */
+    const char *words;    /* " a b " */
     const char *fallback; /* JSON text; NULL: left out */
 };
 static const struct field fields[] = {
@@ -37,13 +37,17 @@ static const struct field fields[] = {
     {"labels", K_LABELS, false, 0, 0, NULL, "{}"},
 };
 static const struct field require_fields[] = {
-    {"min_rate_hz", K_NUMBER, true, 1, 1e9, NULL, NULL}, {"stages", K_BOOL, false, 0, 0, NULL, NULL},    {"voltage", K_BOOL, false, 0, 0, NULL, NULL},
-    {"streaming", K_BOOL, false, 0, 0, NULL, NULL},      {"supply", K_BOOL, false, 0, 0, NULL, NULL},
+    {"min_rate_hz", K_NUMBER, true, 1, 1e9, NULL, NULL}, {"stages", K_BOOL, false, 0, 0, NULL, NULL},
+    {"voltage", K_BOOL, false, 0, 0, NULL, NULL},        {"streaming", K_BOOL, false, 0, 0, NULL, NULL},
+    {"supply", K_BOOL, false, 0, 0, NULL, NULL},
 };
 static const struct {
     const char *key;
     int64_t cap;
-} demands[] = {{"stages", CONF_CAP_STAGES}, {"voltage", CONF_CAP_VOLTAGE}, {"streaming", CONF_CAP_STREAMING}, {"supply", CONF_CAP_SUPPLY}};
+} demands[] = {{"stages", CONF_CAP_STAGES},
+               {"voltage", CONF_CAP_VOLTAGE},
+               {"streaming", CONF_CAP_STREAMING},
+               {"supply", CONF_CAP_SUPPLY}};
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 /* A key as a piece of a JSON pointer (RFC 6901), cut to what fits an error. */
@@ -93,10 +97,13 @@ static bool find_huge(const json_t *v, char *at, size_t size, int depth) {
 /* jansson refuses integers beyond 64 bits while it reads; the field is found by reading them as reals. */
 static int name_huge(const void *text, size_t size, const json_error_t *e, struct err *reterr) {
     char at[128] = "";
-    json_t *obj = json_error_code(e) == json_error_numeric_overflow ? json_loadb(text, size, JSON_DECODE_INT_AS_REAL, NULL) : NULL;
+    json_t *obj = json_error_code(e) == json_error_numeric_overflow
+                      ? json_loadb(text, size, JSON_DECODE_INT_AS_REAL, NULL)
+                      : NULL;
     bool found = obj && find_huge(obj, at, sizeof at, 0);
     json_decref(obj);
-    return found ? err_set_at(reterr, JF_E_INVAL, at, "is far out of range") : err_set(reterr, JF_E_PARSE, "not JSON at line %d, column %d: %s", e->line, e->column, e->text);
+    return found ? err_set_at(reterr, JF_E_INVAL, at, "is far out of range")
+                 : err_set(reterr, JF_E_PARSE, "not JSON at line %d, column %d: %s", e->line, e->column, e->text);
 }
 
 int jobspec_json(const void *text, size_t size, json_t **ret_obj, struct err *reterr) {
@@ -148,7 +155,9 @@ static int check_crc(const json_t *v, const char *at, struct err *reterr) {
     }
     const char *s = json_string_value(v);
     size_t n = s ? strspn(s, "0123456789abcdefABCDEF") : 0;
-    return s && n >= 1 && n <= 8 && s[n] == '\0' ? 0 : WRONG(at, "must be a 32-bit number, or up to eight hexadecimal digits as text");
+    return s && n >= 1 && n <= 8 && s[n] == '\0'
+               ? 0
+               : WRONG(at, "must be a 32-bit number, or up to eight hexadecimal digits as text");
 }
 
 static int check_values(const json_t *v, const char *at, struct err *reterr) {
@@ -221,7 +230,9 @@ static int check_value(const struct field *f, const json_t *v, const char *at, s
     case K_HASH:
         return s && blob_id_valid(s) ? 0 : WRONG(at, "must be \"sha256:\" and 64 lower-case hexadecimal digits");
     case K_NAME:
-        return s && s[0] && strlen(s) < STORE_NAME_SIZE ? 0 : WRONG(at, "must be a name of 1 to %d bytes", STORE_NAME_SIZE - 1);
+        return s && s[0] && strlen(s) < STORE_NAME_SIZE
+                   ? 0
+                   : WRONG(at, "must be a name of 1 to %d bytes", STORE_NAME_SIZE - 1);
     case K_WORD: {
         char padded[80];
         (void)snprintf(padded, sizeof padded, " %.60s ", s ? s : "?");
@@ -237,7 +248,8 @@ static int check_value(const struct field *f, const json_t *v, const char *at, s
     case K_EXPECT:
         return check_expect(v, at, reterr);
     case K_REQUIRES:
-        return json_is_object(v) ? check_fields(v, require_fields, COUNT(require_fields), at, reterr) : WRONG(at, "must be an object");
+        return json_is_object(v) ? check_fields(v, require_fields, COUNT(require_fields), at, reterr)
+                                 : WRONG(at, "must be an object");
     case K_LABELS:
         return check_labels(v, at, reterr);
     }
@@ -266,9 +278,11 @@ static int check_fields(const json_t *obj, const struct field *table, size_t n, 
 }
 
 static int check_together(const json_t *spec, struct err *reterr) {
-    bool type = json_is_string(json_object_get(spec, "board_type")), bench = json_is_string(json_object_get(spec, "bench"));
+    bool type = json_is_string(json_object_get(spec, "board_type")),
+         bench = json_is_string(json_object_get(spec, "bench"));
     if (type == bench) {
-        return WRONG(type ? "/bench" : "/board_type", type ? "either board_type or bench, not both" : "is missing: name a board_type (any unit) or a bench");
+        return WRONG(type ? "/bench" : "/board_type", type ? "either board_type or bench, not both"
+                                                           : "is missing: name a board_type (any unit) or a bench");
     }
     if (strcmp(json_string_value(json_object_get(spec, "method")), "mlperf-tiny") != 0) {
         return 0;
@@ -291,7 +305,9 @@ static int check_together(const json_t *spec, struct err *reterr) {
         }
         distinct += k == i;
     }
-    return distinct >= 5 ? 0 : WRONG("/inputs", "the method mlperf-tiny needs five distinct inputs, these are %zu", distinct);
+    return distinct >= 5
+               ? 0
+               : WRONG("/inputs", "the method mlperf-tiny needs five distinct inputs, these are %zu", distinct);
 }
 
 int jobspec_check(const json_t *obj, json_t **ret_spec, struct err *reterr) {
@@ -332,7 +348,8 @@ static int64_t needs_of(const json_t *spec, double *ret_rate) {
 }
 
 int jobspec_place(json_t *spec, const struct conf *conf, struct store_job *ret_j, struct err *reterr) {
-    const char *type = json_string_value(json_object_get(spec, "board_type")), *bench = json_string_value(json_object_get(spec, "bench"));
+    const char *type = json_string_value(json_object_get(spec, "board_type")),
+               *bench = json_string_value(json_object_get(spec, "bench"));
     const struct conf_bench *b = bench ? conf_bench_find(conf, bench) : NULL;
     if (bench && !b) {
         return WRONG("/bench", "there is no bench \"%.60s\"", bench);
@@ -355,7 +372,11 @@ int jobspec_place(json_t *spec, const struct conf *conf, struct store_job *ret_j
         return err_set_at(reterr, JF_E_UNSUPPORTED, "/board_type", "no bench here has a %s", type);
     }
     if (able == 0) {
-        return err_set_at(reterr, JF_E_UNSUPPORTED, json_is_number(json_object_get(spec, "supply_v")) && json_object_size(json_object_get(spec, "requires")) == 0 ? "/supply_v" : "/requires",
+        return err_set_at(reterr, JF_E_UNSUPPORTED,
+                          json_is_number(json_object_get(spec, "supply_v")) &&
+                                  json_object_size(json_object_get(spec, "requires")) == 0
+                              ? "/supply_v"
+                              : "/requires",
                           "no bench with a %s can do this", type);
     }
     (void)snprintf(j.board_type, sizeof j.board_type, "%s", type);

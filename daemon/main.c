@@ -17,10 +17,11 @@
 
 #define STEP_MS 1000
 
-static const char usage[] = "usage: joulefarmd --config FILE | --check-config FILE | --help | --version\n"
-                            "  --config FILE        run with this configuration (YAML, see config/demo.yaml)\n"
-                            "  --check-config FILE  list every mistake as file:line:column: field: text; exit 1 if there is one\n"
-                            "SIGTERM or SIGINT ends it: workers are told to make their boards safe and leave.\n";
+static const char usage[] =
+    "usage: joulefarmd --config FILE | --check-config FILE | --help | --version\n"
+    "  --config FILE        run with this configuration (YAML, see config/demo.yaml)\n"
+    "  --check-config FILE  list every mistake as file:line:column: field: text; exit 1 if there is one\n"
+    "SIGTERM or SIGINT ends it: workers are told to make their boards safe and leave.\n";
 
 struct program {
     struct log_ctx log;
@@ -57,7 +58,8 @@ static int check_config(const char *path) {
 }
 
 static int make_data_dir(struct program *p, struct err *reterr) {
-    static const char *const dirs[] = {"", "/spool", "/traces", "/logs", "/benches", "/blobs/firmware", "/blobs/inputs"};
+    static const char *const dirs[] = {"",         "/spool",          "/traces",      "/logs",
+                                       "/benches", "/blobs/firmware", "/blobs/inputs"};
     char path[BLOB_PATH_SIZE];
     int r = 0;
     for (size_t i = 0; i < sizeof dirs / sizeof dirs[0] && r == 0; i++) {
@@ -77,7 +79,9 @@ static int make_data_dir(struct program *p, struct err *reterr) {
     if (p->lock_fd < 0) {
         return err_set_errno(reterr, JF_E_IO, errno, "%s", path);
     }
-    return flock(p->lock_fd, LOCK_EX | LOCK_NB) == 0 ? 0 : err_set(reterr, JF_E_BUSY, "%s is in use by another joulefarmd", p->conf->data_dir);
+    return flock(p->lock_fd, LOCK_EX | LOCK_NB) == 0
+               ? 0
+               : err_set(reterr, JF_E_BUSY, "%s is in use by another joulefarmd", p->conf->data_dir);
 }
 
 static void find_jf_bench(struct program *p) {
@@ -97,7 +101,8 @@ static int catch_signals(struct program *p, struct err *reterr) {
     (void)sigaddset(&set, SIGTERM);
     (void)sigaddset(&set, SIGINT);
     (void)signal(SIGPIPE, SIG_IGN);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0 || (p->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)) < 0) {
+    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0 ||
+        (p->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)) < 0) {
         return err_set_errno(reterr, JF_E_IO, errno, "signals");
     }
     return 0;
@@ -117,7 +122,12 @@ static int start(struct program *p, struct err *reterr) {
     (void)snprintf(path, sizeof path, "%s/barrier", p->conf->data_dir);
     (void)unlink(path);
     (void)snprintf(path, sizeof path, "%s/joulefarm.sqlite", p->conf->data_dir);
-    const struct store_options so = {.path = path, .clock = clock_system(), .readers = p->conf->http_threads + 4, .events_keep = p->conf->events_keep, .committed = hub_committed, .user = p->hub};
+    const struct store_options so = {.path = path,
+                                     .clock = clock_system(),
+                                     .readers = p->conf->http_threads + 4,
+                                     .events_keep = p->conf->events_keep,
+                                     .committed = hub_committed,
+                                     .user = p->hub};
     r = store_open(&so, &p->store, reterr);
     if (r < 0) {
         return r;
@@ -138,7 +148,8 @@ static int announce(struct program *p, struct err *reterr) {
     char path[BLOB_PATH_SIZE], text[16];
     (void)snprintf(path, sizeof path, "%s/port", p->conf->data_dir);
     int n = snprintf(text, sizeof text, "%d\n", http_port(p->http));
-    log_info(&p->log, "joulefarmd %s on http://127.0.0.1:%d/, %d bench(es), data in %s", JF_VERSION, http_port(p->http), p->conf->n_benches, p->conf->data_dir);
+    log_info(&p->log, "joulefarmd %s on http://127.0.0.1:%d/, %d bench(es), data in %s", JF_VERSION, http_port(p->http),
+             p->conf->n_benches, p->conf->data_dir);
     log_info(&p->log, "bound to loopback only: no token is configured");
     return blob_write_file(path, text, (size_t)n, reterr);
 }
@@ -191,8 +202,11 @@ static int serve(const char *path) {
 }
 
 int main(int argc, char **argv) {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'}, {"check-config", required_argument, NULL, 'k'}, {"help", no_argument, NULL, 'h'},
-                                            {"version", no_argument, NULL, 'V'},      {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"check-config", required_argument, NULL, 'k'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {"version", no_argument, NULL, 'V'},
+                                            {NULL, 0, NULL, 0}};
     const char *config = NULL, *check = NULL;
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) { /* NOLINT(concurrency-mt-unsafe) */
         if (o == 'h' || o == 'V') {

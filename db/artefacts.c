@@ -33,7 +33,9 @@ static int put_fn(struct tx *t, void *arg, struct err *reterr) {
         return r;
     }
     struct stmt q;
-    stmt_open(&q, t->db, "INSERT INTO artefact (kind, id, size, created_ns, doc) VALUES (:kind, :id, :size, :now, :doc) ON CONFLICT (kind, id) DO NOTHING");
+    stmt_open(&q, t->db,
+              "INSERT INTO artefact (kind, id, size, created_ns, doc) VALUES (:kind, :id, :size, :now, :doc) ON "
+              "CONFLICT (kind, id) DO NOTHING");
     stmt_text(&q, ":kind", kinds[p->a->kind]);
     stmt_text(&q, ":id", p->a->id);
     stmt_int(&q, ":size", p->a->size);
@@ -42,7 +44,8 @@ static int put_fn(struct tx *t, void *arg, struct err *reterr) {
     return stmt_run(&q, reterr);
 }
 
-int store_artefact_put(struct store *s, const struct store_artefact *a, const struct store_idem *idem, struct err *reterr) {
+int store_artefact_put(struct store *s, const struct store_artefact *a, const struct store_idem *idem,
+                       struct err *reterr) {
     struct put_arg p = {a, idem};
     return engine_write(s, put_fn, &p, reterr);
 }
@@ -81,7 +84,8 @@ int store_artefact_get(struct store *s, int kind, const char *id, struct store_a
     return r;
 }
 
-int store_artefact_list(struct store *s, int kind, const char *below, int limit, struct store_artefact **ret_a, struct err *reterr) {
+int store_artefact_list(struct store *s, int kind, const char *below, int limit, struct store_artefact **ret_a,
+                        struct err *reterr) {
     limit = limit < 1 ? 1 : limit > STORE_LIST_MAX ? STORE_LIST_MAX : limit;
     sqlite3 *db;
     int r = engine_read_begin(s, &db, reterr);
@@ -96,8 +100,10 @@ int store_artefact_list(struct store *s, int kind, const char *below, int limit,
         goto out;
     }
     stmt_open(&q, db,
-              below ? "SELECT id, size, created_ns, doc FROM artefact WHERE kind = :kind AND id < :below ORDER BY id DESC LIMIT :limit"
-                    : "SELECT id, size, created_ns, doc FROM artefact WHERE kind = :kind ORDER BY id DESC LIMIT :limit");
+              below
+                  ? "SELECT id, size, created_ns, doc FROM artefact WHERE kind = :kind AND id < :below ORDER BY id "
+                    "DESC LIMIT :limit"
+                  : "SELECT id, size, created_ns, doc FROM artefact WHERE kind = :kind ORDER BY id DESC LIMIT :limit");
     stmt_text(&q, ":kind", kinds[kind]);
     if (below) {
         stmt_text(&q, ":below", below);

@@ -4,8 +4,9 @@
 
 #include "db/engine.h"
 
-#define BENCH_COLUMNS                                                                                                          \
-    "b.name, b.board_type, b.board_serial, b.state, b.healthy, b.reason, b.since_ns, b.failures, b.worker_pgid, b.worker_start, " \
+#define BENCH_COLUMNS                                                                                                  \
+    "b.name, b.board_type, b.board_serial, b.state, b.healthy, b.reason, b.since_ns, b.failures, b.worker_pgid, "      \
+    "b.worker_start, "                                                                                                 \
     "coalesce(l.attempt, ''), coalesce(l.job, '')"
 #define BENCH_FROM " FROM bench b LEFT JOIN lease l ON l.bench = b.name AND l.state = 'held'"
 
@@ -62,10 +63,12 @@ struct bench_arg {
 static int put_fn(struct tx *t, void *arg, struct err *reterr) {
     const struct bench_arg *a = arg;
     struct stmt q;
-    stmt_open(&q, t->db,
-              "INSERT INTO bench (name, board_type, board_serial, state, healthy, reason, since_ns, failures, worker_pgid, worker_start) "
-              "VALUES (:name, :type, :serial, 'offline', 1, 'its worker has not started yet', :now, 0, 0, 0) "
-              "ON CONFLICT (name) DO UPDATE SET board_type = excluded.board_type, board_serial = excluded.board_serial");
+    stmt_open(
+        &q, t->db,
+        "INSERT INTO bench (name, board_type, board_serial, state, healthy, reason, since_ns, failures, worker_pgid, "
+        "worker_start) "
+        "VALUES (:name, :type, :serial, 'offline', 1, 'its worker has not started yet', :now, 0, 0, 0) "
+        "ON CONFLICT (name) DO UPDATE SET board_type = excluded.board_type, board_serial = excluded.board_serial");
     stmt_text(&q, ":name", a->name);
     stmt_text(&q, ":type", a->type);
     stmt_text(&q, ":serial", a->serial);
@@ -74,7 +77,8 @@ static int put_fn(struct tx *t, void *arg, struct err *reterr) {
     return r < 0 ? r : 0;
 }
 
-int store_bench_put(struct store *s, const char *name, const char *board_type, const char *board_serial, struct err *reterr) {
+int store_bench_put(struct store *s, const char *name, const char *board_type, const char *board_serial,
+                    struct err *reterr) {
     struct bench_arg a = {.name = name, .type = board_type, .serial = board_serial};
     return engine_write(s, put_fn, &a, reterr);
 }
@@ -91,7 +95,9 @@ int tx_bench_event(struct tx *t, const char *name, int event, const char *reason
         return to;
     }
     struct stmt q;
-    stmt_open(&q, t->db, "UPDATE bench SET state = :state, reason = CASE WHEN healthy = 1 THEN :reason ELSE reason END, since_ns = :now WHERE name = :name");
+    stmt_open(&q, t->db,
+              "UPDATE bench SET state = :state, reason = CASE WHEN healthy = 1 THEN :reason ELSE reason END, since_ns "
+              "= :now WHERE name = :name");
     stmt_text(&q, ":state", sm_state_name(&store_bench_machine, to));
     stmt_text(&q, ":reason", reason);
     stmt_int(&q, ":now", t->now_ns);
@@ -122,7 +128,8 @@ static int health_fn(struct tx *t, void *arg, struct err *reterr) {
     const struct bench_arg *a = arg;
     struct stmt q;
     stmt_open(&q, t->db,
-              "UPDATE bench SET healthy = :healthy, reason = :reason, failures = CASE WHEN :healthy = 1 THEN 0 ELSE failures END WHERE name = :name");
+              "UPDATE bench SET healthy = :healthy, reason = :reason, failures = CASE WHEN :healthy = 1 THEN 0 ELSE "
+              "failures END WHERE name = :name");
     stmt_int(&q, ":healthy", a->healthy);
     stmt_text(&q, ":reason", a->reason);
     stmt_text(&q, ":name", a->name);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * Claims and leases: the engine's own file, because how a queued row is picked and locked differs between engines. Here the single
- * writer's BEGIN IMMEDIATE makes the claim exclusive; a server engine would add FOR UPDATE SKIP LOCKED to the same statement.
- * Every write below checks bench, attempt and epoch against the held lease first (invariant D2). */
+ * Claims and leases: the engine's own file, because how a queued row is picked and locked differs between engines. Here
+ * the single writer's BEGIN IMMEDIATE makes the claim exclusive; a server engine would add FOR UPDATE SKIP LOCKED to
+ * the same statement. Every write below checks bench, attempt and epoch against the held lease first (invariant D2). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,8 +43,10 @@ static int lease_get(sqlite3 *db, const char *bench, struct store_lease *ret_l, 
 static int lease_check(sqlite3 *db, const struct store_lease *mine, struct err *reterr) {
     struct store_lease l = {0};
     int r = lease_get(db, mine->bench, &l, reterr);
-    if (r == JF_E_NOT_FOUND || (r == 0 && (l.state != STORE_LEASE_HELD || l.epoch != mine->epoch || strcmp(l.attempt, mine->attempt) != 0))) {
-        return err_set(reterr, JF_E_STALE, "the lease of attempt %s (epoch %lld) on %s is over", mine->attempt, (long long)mine->epoch, mine->bench);
+    if (r == JF_E_NOT_FOUND ||
+        (r == 0 && (l.state != STORE_LEASE_HELD || l.epoch != mine->epoch || strcmp(l.attempt, mine->attempt) != 0))) {
+        return err_set(reterr, JF_E_STALE, "the lease of attempt %s (epoch %lld) on %s is over", mine->attempt,
+                       (long long)mine->epoch, mine->bench);
     }
     return r;
 }
@@ -63,7 +65,8 @@ static int lease_move(struct tx *t, const struct store_lease *l, int event, stru
     return r == 0 ? err_set(reterr, JF_E_STALE, "the lease on %s is over", l->bench) : r < 0 ? r : 0;
 }
 
-/* ---- claim --------------------------------------------------------------------------------------------------------- */
+/* ---- claim ---------------------------------------------------------------------------------------------------------
+ */
 struct claim_arg {
     const struct store_claim_request *q;
     struct store_claim out;
@@ -72,8 +75,10 @@ struct claim_arg {
 static int pick_job(sqlite3 *db, const struct store_claim_request *c, struct store_job *ret_j, struct err *reterr) {
     struct stmt q;
     stmt_open(&q, db,
-              "SELECT " JOB_COLUMNS " FROM job WHERE state = 'queued' AND board_type = :type AND (bench = '' OR bench = :bench) "
-              "AND (needs & ~:caps) = 0 AND (min_rate_hz <= 0 OR min_rate_hz <= :rate) AND (:alone = 1 OR bench = :bench OR avoid <> :bench) "
+              "SELECT " JOB_COLUMNS
+              " FROM job WHERE state = 'queued' AND board_type = :type AND (bench = '' OR bench = :bench) "
+              "AND (needs & ~:caps) = 0 AND (min_rate_hz <= 0 OR min_rate_hz <= :rate) AND (:alone = 1 OR bench = "
+              ":bench OR avoid <> :bench) "
               "ORDER BY priority DESC, id LIMIT 1");
     stmt_text(&q, ":type", c->board_type);
     stmt_text(&q, ":bench", c->bench);
@@ -101,8 +106,10 @@ static int bench_ready(sqlite3 *db, const char *name, struct err *reterr) {
 static int put_attempt(struct tx *t, const struct store_lease *l, int number, struct err *reterr) {
     struct stmt q;
     stmt_open(&q, t->db,
-              "INSERT INTO attempt (id, job, bench, number, epoch, started_ns, finished_ns, state, stage, result, cause_class, cause_code, "
-              "cause_text, cause_part) VALUES (:id, :job, :bench, :number, :epoch, :now, 0, 'claim', 'claim', '', '', '', '', '')");
+              "INSERT INTO attempt (id, job, bench, number, epoch, started_ns, finished_ns, state, stage, result, "
+              "cause_class, cause_code, "
+              "cause_text, cause_part) VALUES (:id, :job, :bench, :number, :epoch, :now, 0, 'claim', 'claim', '', '', "
+              "'', '', '')");
     stmt_text(&q, ":id", l->attempt);
     stmt_text(&q, ":job", l->job);
     stmt_text(&q, ":bench", l->bench);
@@ -116,8 +123,10 @@ static int put_attempt(struct tx *t, const struct store_lease *l, int number, st
 static int put_lease(struct tx *t, const struct store_lease *l, struct err *reterr) {
     struct stmt q;
     stmt_open(&q, t->db,
-              "INSERT INTO lease (" LEASE_COLUMNS ") VALUES (:bench, :attempt, :job, :owner, :boot, :epoch, :expires, 'held') "
-              "ON CONFLICT (bench) DO UPDATE SET attempt = excluded.attempt, job = excluded.job, owner = excluded.owner, boot_id = excluded.boot_id, "
+              "INSERT INTO lease (" LEASE_COLUMNS
+              ") VALUES (:bench, :attempt, :job, :owner, :boot, :epoch, :expires, 'held') "
+              "ON CONFLICT (bench) DO UPDATE SET attempt = excluded.attempt, job = excluded.job, owner = "
+              "excluded.owner, boot_id = excluded.boot_id, "
               "epoch = excluded.epoch, expires_boot_ns = excluded.expires_boot_ns, state = 'held'");
     stmt_text(&q, ":bench", l->bench);
     stmt_text(&q, ":attempt", l->attempt);
@@ -136,9 +145,11 @@ static int claim_job_row(struct tx *t, struct store_job *j, const struct store_l
         return to;
     }
     struct stmt q;
-    stmt_open(&q, t->db,
-              "UPDATE job SET state = 'active', attempts = attempts + 1, attempt = :attempt, on_bench = :bench, stage = 'claim', "
-              "started_ns = CASE WHEN started_ns = 0 THEN :now ELSE started_ns END WHERE id = :id AND state = 'queued'");
+    stmt_open(
+        &q, t->db,
+        "UPDATE job SET state = 'active', attempts = attempts + 1, attempt = :attempt, on_bench = :bench, stage = "
+        "'claim', "
+        "started_ns = CASE WHEN started_ns = 0 THEN :now ELSE started_ns END WHERE id = :id AND state = 'queued'");
     stmt_text(&q, ":attempt", l->attempt);
     stmt_text(&q, ":bench", l->bench);
     stmt_int(&q, ":now", t->now_ns);
@@ -200,7 +211,8 @@ static int claim_fn(struct tx *t, void *arg, struct err *reterr) {
     return 1;
 }
 
-int store_job_claim(struct store *s, const struct store_claim_request *q, struct store_claim *ret_c, struct err *reterr) {
+int store_job_claim(struct store *s, const struct store_claim_request *q, struct store_claim *ret_c,
+                    struct err *reterr) {
     struct claim_arg a = {.q = q};
     int r = engine_write(s, claim_fn, &a, reterr);
     if (r == 1) {
@@ -211,7 +223,8 @@ int store_job_claim(struct store *s, const struct store_claim_request *q, struct
     return r;
 }
 
-/* ---- stages, renewal ---------------------------------------------------------------------------------------------------- */
+/* ---- stages, renewal
+ * ---------------------------------------------------------------------------------------------------- */
 struct lease_arg {
     const struct store_lease *l;
     struct store_lease *renewed;
@@ -290,7 +303,8 @@ static int renew_fn(struct tx *t, void *arg, struct err *reterr) {
     }
     int64_t until = t->boot_ns + a->ttl_ns;
     struct stmt q;
-    stmt_open(&q, t->db, "UPDATE lease SET expires_boot_ns = :until WHERE bench = :bench AND epoch = :epoch AND state = 'held'");
+    stmt_open(&q, t->db,
+              "UPDATE lease SET expires_boot_ns = :until WHERE bench = :bench AND epoch = :epoch AND state = 'held'");
     stmt_int(&q, ":until", until);
     stmt_text(&q, ":bench", a->l->bench);
     stmt_int(&q, ":epoch", a->l->epoch);
@@ -311,7 +325,8 @@ int store_lease_renew(struct store *s, struct store_lease *l, int64_t ttl_ns, st
     return r;
 }
 
-/* ---- finish ---------------------------------------------------------------------------------------------------------------- */
+/* ---- finish
+ * ---------------------------------------------------------------------------------------------------------------- */
 struct finish_arg {
     const struct store_lease *l;
     const struct store_finish *f;
@@ -342,13 +357,15 @@ static int job_event_of(const struct store_job *j, const struct store_finish *f)
     return has_result ? STORE_JOB_FINISH : STORE_JOB_FAIL;
 }
 
-static int finish_attempt_row(struct tx *t, const struct store_lease *l, const struct store_finish *f, struct err *reterr) {
+static int finish_attempt_row(struct tx *t, const struct store_lease *l, const struct store_finish *f,
+                              struct err *reterr) {
     int from = attempt_state(t->db, l->attempt, reterr);
     if (from < 0) {
         return from;
     }
     if (store_attempt_terminal(from)) {
-        return err_set(reterr, JF_E_STALE, "attempt %s has already %s", l->attempt, sm_state_name(&store_attempt_machine, from));
+        return err_set(reterr, JF_E_STALE, "attempt %s has already %s", l->attempt,
+                       sm_state_name(&store_attempt_machine, from));
     }
     int to = sm_next(&store_attempt_machine, from, f->attempt_event, reterr);
     if (to < 0) {
@@ -356,7 +373,8 @@ static int finish_attempt_row(struct tx *t, const struct store_lease *l, const s
     }
     struct stmt q;
     stmt_open(&q, t->db,
-              "UPDATE attempt SET state = :state, finished_ns = :now, result = :result, cause_class = :cause_class, cause_code = :cause_code, "
+              "UPDATE attempt SET state = :state, finished_ns = :now, result = :result, cause_class = :cause_class, "
+              "cause_code = :cause_code, "
               "cause_text = :cause_text, cause_part = :cause_part WHERE id = :id");
     stmt_text(&q, ":state", sm_state_name(&store_attempt_machine, to));
     stmt_int(&q, ":now", t->now_ns);
@@ -367,19 +385,25 @@ static int finish_attempt_row(struct tx *t, const struct store_lease *l, const s
     return r < 0 ? r : 0;
 }
 
-static int finish_job_row(struct tx *t, const struct store_lease *l, const struct store_finish *f, const struct store_job *j, struct err *reterr) {
+static int finish_job_row(struct tx *t, const struct store_lease *l, const struct store_finish *f,
+                          const struct store_job *j, struct err *reterr) {
     int event = job_event_of(j, f);
     int to = sm_next(&store_job_machine, j->state, event, reterr);
     if (to < 0) {
         return to;
     }
-    static const struct store_cause canceled = {.cls = "canceled", .code = "canceled", .text = "canceled on request"}, none = {{0}, {0}, {0}, {0}};
-    const struct store_cause *c = event == STORE_JOB_FINISH ? &none : event == STORE_JOB_CANCEL && strcmp(f->cause.cls, "canceled") != 0 ? &canceled : &f->cause;
+    static const struct store_cause canceled = {.cls = "canceled", .code = "canceled", .text = "canceled on request"},
+                                    none = {{0}, {0}, {0}, {0}};
+    const struct store_cause *c = event == STORE_JOB_FINISH                                            ? &none
+                                  : event == STORE_JOB_CANCEL && strcmp(f->cause.cls, "canceled") != 0 ? &canceled
+                                                                                                       : &f->cause;
     struct stmt q;
-    stmt_open(&q, t->db,
-              "UPDATE job SET state = :state, finished_ns = :finished, retries = retries - :spent, losses = losses + :lost, "
-              "avoid = :avoid, result = :result, stage = CASE WHEN :state = 'queued' THEN '' ELSE stage END, cause_class = :cause_class, "
-              "cause_code = :cause_code, cause_text = :cause_text, cause_part = :cause_part WHERE id = :id");
+    stmt_open(
+        &q, t->db,
+        "UPDATE job SET state = :state, finished_ns = :finished, retries = retries - :spent, losses = losses + :lost, "
+        "avoid = :avoid, result = :result, stage = CASE WHEN :state = 'queued' THEN '' ELSE stage END, cause_class = "
+        ":cause_class, "
+        "cause_code = :cause_code, cause_text = :cause_text, cause_part = :cause_part WHERE id = :id");
     stmt_text(&q, ":state", sm_state_name(&store_job_machine, to));
     stmt_int(&q, ":finished", store_job_terminal(to) ? t->now_ns : 0);
     stmt_int(&q, ":spent", event == STORE_JOB_REQUEUE && f->spend_retry && f->attempt_event != STORE_ATTEMPT_LOSE);
@@ -392,7 +416,8 @@ static int finish_job_row(struct tx *t, const struct store_lease *l, const struc
     if (r < 0) {
         return r;
     }
-    static const char *const types[STORE_JOB_STATES] = {"job.requeued", "job.claimed", "job.done", "job.failed", "job.canceled"};
+    static const char *const types[STORE_JOB_STATES] = {"job.requeued", "job.claimed", "job.done", "job.failed",
+                                                        "job.canceled"};
     struct store_event e = {0};
     COPY(e.type, types[to]);
     COPY(e.job, j->id);
@@ -410,7 +435,8 @@ static int count_failure(struct tx *t, const struct store_lease *l, const struct
         return 0;
     }
     struct stmt q;
-    stmt_open(&q, t->db, "UPDATE bench SET failures = CASE WHEN :failed = 1 THEN failures + 1 ELSE 0 END WHERE name = :name");
+    stmt_open(&q, t->db,
+              "UPDATE bench SET failures = CASE WHEN :failed = 1 THEN failures + 1 ELSE 0 END WHERE name = :name");
     stmt_int(&q, ":failed", f->bench_failed);
     stmt_text(&q, ":name", l->bench);
     int r = stmt_run(&q, reterr);
@@ -440,15 +466,18 @@ static int finish_fn(struct tx *t, void *arg, struct err *reterr) {
     return finish_in_tx(t, a->l, a->f, reterr);
 }
 
-int store_attempt_finish(struct store *s, const struct store_lease *l, const struct store_finish *f, struct err *reterr) {
-    if (f->attempt_event < STORE_ATTEMPT_SUCCEED || f->attempt_event > STORE_ATTEMPT_LOSE || (f->attempt_event == STORE_ATTEMPT_SUCCEED) != (f->result != NULL)) {
+int store_attempt_finish(struct store *s, const struct store_lease *l, const struct store_finish *f,
+                         struct err *reterr) {
+    if (f->attempt_event < STORE_ATTEMPT_SUCCEED || f->attempt_event > STORE_ATTEMPT_LOSE ||
+        (f->attempt_event == STORE_ATTEMPT_SUCCEED) != (f->result != NULL)) {
         return err_set(reterr, JF_E_INVAL, "an attempt succeeds exactly when it has a result");
     }
     struct finish_arg a = {l, f};
     return engine_write(s, finish_fn, &a, reterr);
 }
 
-/* ---- release, reap ------------------------------------------------------------------------------------------------------------ */
+/* ---- release, reap
+ * ------------------------------------------------------------------------------------------------------------ */
 static int release_fn(struct tx *t, void *arg, struct err *reterr) {
     const struct lease_arg *a = arg;
     int r = lease_check(t->db, a->l, reterr);
@@ -464,7 +493,8 @@ static int release_fn(struct tx *t, void *arg, struct err *reterr) {
     return r < 0 ? r : 0;
 }
 
-int store_lease_release(struct store *s, const struct store_lease *l, bool safe, const char *reason, struct err *reterr) {
+int store_lease_release(struct store *s, const struct store_lease *l, bool safe, const char *reason,
+                        struct err *reterr) {
     struct lease_arg a = {.l = l, .safe = safe, .reason = reason};
     return engine_write(s, release_fn, &a, reterr);
 }
@@ -513,7 +543,9 @@ struct reap_arg {
 };
 
 static int reap_one(struct tx *t, const struct store_lease *l, int max_losses, struct err *reterr) {
-    struct store_finish f = {.attempt_event = STORE_ATTEMPT_LOSE, .requeue = true, .max_losses = max_losses,
+    struct store_finish f = {.attempt_event = STORE_ATTEMPT_LOSE,
+                             .requeue = true,
+                             .max_losses = max_losses,
                              .cause = {"infrastructure", "gone", "the lease of its worker ran out", "host"}};
     int state = attempt_state(t->db, l->attempt, reterr);
     int r = state < 0 ? state : store_attempt_terminal(state) ? 0 : finish_in_tx(t, l, &f, reterr);

@@ -25,7 +25,7 @@ void stmt_close(struct stmt *q);
 /* Columns, from 0, advancing *col. */
 void stmt_get_text(const struct stmt *q, int *col, char *out, size_t size);
 int64_t stmt_get_int(const struct stmt *q, int *col);
-double stmt_get_real(const struct stmt *q, int *col); /* NULL is NAN */
+double stmt_get_real(const struct stmt *q, int *col);                           /* NULL is NAN */
 int stmt_get_doc(const struct stmt *q, int *col, char **ret_doc) JF_MUST_CHECK; /* heap copy; JF_E_NOMEM */
 int engine_error(sqlite3 *db, int rc, struct err *reterr);
 
@@ -56,9 +56,11 @@ int tx_event(struct tx *t, const struct store_event *e, struct err *reterr) JF_M
 int tx_idem(struct tx *t, const char *scope_default, const struct store_idem *i, struct err *reterr) JF_MUST_CHECK;
 
 /* jobs.c */
-#define JOB_COLUMNS                                                                                                             \
-    "id, created_ns, started_ns, finished_ns, state, cancel_requested, priority, retries, attempts, losses, board_type, bench, " \
-    "avoid, firmware, min_rate_hz, needs, attempt, on_bench, stage, result, cause_class, cause_code, cause_text, cause_part, spec"
+#define JOB_COLUMNS                                                                                                    \
+    "id, created_ns, started_ns, finished_ns, state, cancel_requested, priority, retries, attempts, losses, "          \
+    "board_type, bench, "                                                                                              \
+    "avoid, firmware, min_rate_hz, needs, attempt, on_bench, stage, result, cause_class, cause_code, cause_text, "     \
+    "cause_part, spec"
 int job_read(const struct stmt *q, struct store_job *ret_j, struct err *reterr) JF_MUST_CHECK;
 int job_get(sqlite3 *db, const char *id, struct store_job *ret_j, struct err *reterr) JF_MUST_CHECK;
 void cause_read(const struct stmt *q, int *col, struct store_cause *ret_c);
@@ -68,7 +70,8 @@ void cause_bind(struct stmt *q, const struct store_cause *c);
 int tx_bench_event(struct tx *t, const char *name, int event, const char *reason, struct err *reterr) JF_MUST_CHECK;
 
 /* results.c */
-int tx_result_add(struct tx *t, const struct store_result *r, const struct store_window *w, int n, struct err *reterr) JF_MUST_CHECK;
+int tx_result_add(struct tx *t, const struct store_result *r, const struct store_window *w, int n,
+                  struct err *reterr) JF_MUST_CHECK;
 int tx_trace_add(struct tx *t, const struct store_trace *tr, struct err *reterr) JF_MUST_CHECK;
 
 void store_copy(char *dst, size_t size, const char *src); /* cuts; NULL is "" */

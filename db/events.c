@@ -13,15 +13,23 @@
 void store_id_new(const struct clock_src *clock, char ret_id[STORE_ID_SIZE]) {
     uint8_t r[8];
     size_t have = 0;
-    while (have < sizeof r) { /* getrandom of so few bytes is not cut once the pool is ready; EINTR is possible before */
+    while (have <
+           sizeof r) { /* getrandom of so few bytes is not cut once the pool is ready; EINTR is possible before */
         ssize_t n = getrandom(r + have, sizeof r - have, 0);
         have += n > 0 ? (size_t)n : 0;
     }
     int64_t ns = clock_wall_ns(clock);
     uint64_t ms = (uint64_t)(ns / CLOCK_NS_PER_MS);
     uint64_t fraction = (uint64_t)(ns % CLOCK_NS_PER_MS) * 4096 / (uint64_t)CLOCK_NS_PER_MS; /* RFC 9562 6.2 method 3 */
-    uint8_t u[16] = {(uint8_t)(ms >> 40), (uint8_t)(ms >> 32), (uint8_t)(ms >> 24), (uint8_t)(ms >> 16), (uint8_t)(ms >> 8), (uint8_t)ms,
-                     (uint8_t)(0x70 | (fraction >> 8)), (uint8_t)fraction, (uint8_t)(0x80 | (r[0] & 0x3f))};
+    uint8_t u[16] = {(uint8_t)(ms >> 40),
+                     (uint8_t)(ms >> 32),
+                     (uint8_t)(ms >> 24),
+                     (uint8_t)(ms >> 16),
+                     (uint8_t)(ms >> 8),
+                     (uint8_t)ms,
+                     (uint8_t)(0x70 | (fraction >> 8)),
+                     (uint8_t)fraction,
+                     (uint8_t)(0x80 | (r[0] & 0x3f))};
     memcpy(u + 9, r + 1, 7);
     char *out = ret_id;
     for (size_t i = 0; i < sizeof u; i++) {
@@ -102,7 +110,8 @@ static int one_int(sqlite3 *db, const char *sql, int64_t *ret_v, struct err *ret
 static int event_rows(sqlite3 *db, int64_t after, int limit, struct store_event *e, struct err *reterr) {
     struct stmt q;
     stmt_open(&q, db,
-              "SELECT seq, created_ns, type, job, attempt, bench, result, state, stage, text FROM event WHERE seq > :after ORDER BY seq LIMIT :limit");
+              "SELECT seq, created_ns, type, job, attempt, bench, result, state, stage, text FROM event WHERE seq > "
+              ":after ORDER BY seq LIMIT :limit");
     stmt_int(&q, ":after", after);
     stmt_int(&q, ":limit", limit);
     int n = 0, r;
@@ -113,7 +122,8 @@ static int event_rows(sqlite3 *db, int64_t after, int limit, struct store_event 
     return r < 0 ? r : n;
 }
 
-int store_event_list(struct store *s, int64_t after, int limit, struct store_event **ret_e, int64_t *ret_oldest, struct err *reterr) {
+int store_event_list(struct store *s, int64_t after, int limit, struct store_event **ret_e, int64_t *ret_oldest,
+                     struct err *reterr) {
     limit = limit < 1 ? 1 : limit > STORE_LIST_MAX ? STORE_LIST_MAX : limit;
     sqlite3 *db;
     int64_t first = 0, last = 0;
@@ -165,7 +175,8 @@ int tx_idem(struct tx *t, const char *scope_default, const struct store_idem *i,
     }
     struct stmt q;
     stmt_open(&q, t->db,
-              "INSERT INTO idempotency (scope, key, body_hash, status, answer, created_ns) VALUES (:scope, :key, :hash, :status, :answer, :now) "
+              "INSERT INTO idempotency (scope, key, body_hash, status, answer, created_ns) VALUES (:scope, :key, "
+              ":hash, :status, :answer, :now) "
               "ON CONFLICT (scope, key) DO NOTHING");
     stmt_text(&q, ":scope", i->scope[0] ? i->scope : scope_default);
     stmt_text(&q, ":key", i->key);

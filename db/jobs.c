@@ -84,7 +84,8 @@ int job_get(sqlite3 *db, const char *id, struct store_job *ret_j, struct err *re
     return r;
 }
 
-/* ---- adding ------------------------------------------------------------------------------------------------------- */
+/* ---- adding -------------------------------------------------------------------------------------------------------
+ */
 struct add_arg {
     const struct store_job *j;
     const struct store_idem *idem;
@@ -106,7 +107,8 @@ static int add_fn(struct tx *t, void *arg, struct err *reterr) {
         return r < 0 ? r : err_set_at(reterr, JF_E_NOT_FOUND, "/firmware", "there is no firmware %s", j->firmware);
     }
     stmt_open(&q, t->db,
-              "INSERT INTO job (" JOB_COLUMNS ") VALUES (:id, :now, 0, 0, 'queued', 0, :priority, :retries, 0, 0, :board_type, :bench, '', :firmware, "
+              "INSERT INTO job (" JOB_COLUMNS
+              ") VALUES (:id, :now, 0, 0, 'queued', 0, :priority, :retries, 0, 0, :board_type, :bench, '', :firmware, "
               ":min_rate, :needs, '', '', '', '', '', '', '', '', :spec)");
     stmt_text(&q, ":id", j->id);
     stmt_int(&q, ":now", t->now_ns);
@@ -133,9 +135,11 @@ int store_job_add(struct store *s, const struct store_job *j, const struct store
     return engine_write(s, add_fn, &a, reterr);
 }
 
-/* ---- reading -------------------------------------------------------------------------------------------------------- */
-#define AHEAD                                                                                                                       \
-    "SELECT count(*) FROM job WHERE state = 'queued' AND board_type = :type AND (bench = '' OR :bench = '' OR bench = :bench) AND " \
+/* ---- reading --------------------------------------------------------------------------------------------------------
+ */
+#define AHEAD                                                                                                          \
+    "SELECT count(*) FROM job WHERE state = 'queued' AND board_type = :type AND (bench = '' OR :bench = '' OR bench "  \
+    "= :bench) AND "                                                                                                   \
     "(priority > :priority OR (priority = :priority AND id < :id))"
 
 static int64_t jobs_ahead(sqlite3 *db, const char *type, const char *bench, int priority, const char *id) {
@@ -200,8 +204,10 @@ int store_job_list(struct store *s, const struct store_job_filter *f, struct sto
         goto out;
     }
     char sql[1400];
-    (void)snprintf(sql, sizeof sql, "SELECT " JOB_COLUMNS " FROM job WHERE 1 = 1%s%s%s%s%s ORDER BY id DESC LIMIT :limit", f->state >= 0 ? " AND state = :state" : "",
-                   f->board_type ? " AND board_type = :type" : "", f->bench ? " AND (bench = :bench OR on_bench = :bench)" : "",
+    (void)snprintf(sql, sizeof sql,
+                   "SELECT " JOB_COLUMNS " FROM job WHERE 1 = 1%s%s%s%s%s ORDER BY id DESC LIMIT :limit",
+                   f->state >= 0 ? " AND state = :state" : "", f->board_type ? " AND board_type = :type" : "",
+                   f->bench ? " AND (bench = :bench OR on_bench = :bench)" : "",
                    f->firmware ? " AND firmware = :firmware" : "", f->below ? " AND id < :below" : "");
     stmt_open(&q, db, sql);
     if (f->state >= 0) {
@@ -239,11 +245,14 @@ out:
     return n;
 }
 
-/* ---- cancel, reject ---------------------------------------------------------------------------------------------------- */
-static int end_queued(struct tx *t, const struct store_job *j, const char *state, const struct store_cause *c, const char *type, struct err *reterr) {
+/* ---- cancel, reject
+ * ---------------------------------------------------------------------------------------------------- */
+static int end_queued(struct tx *t, const struct store_job *j, const char *state, const struct store_cause *c,
+                      const char *type, struct err *reterr) {
     struct stmt q;
     stmt_open(&q, t->db,
-              "UPDATE job SET state = :state, finished_ns = :now, cause_class = :cause_class, cause_code = :cause_code, cause_text = :cause_text, "
+              "UPDATE job SET state = :state, finished_ns = :now, cause_class = :cause_class, cause_code = "
+              ":cause_code, cause_text = :cause_text, "
               "cause_part = :cause_part WHERE id = :id");
     stmt_text(&q, ":state", state);
     stmt_int(&q, ":now", t->now_ns);
@@ -311,7 +320,8 @@ static int reject_fn(struct tx *t, void *arg, struct err *reterr) {
     if (j.state != STORE_JOB_QUEUED) {
         return err_set(reterr, JF_E_CONFLICT, "job %s is no longer queued", a->id);
     }
-    return end_queued(t, &j, j.result[0] ? "done" : "failed", a->cause, j.result[0] ? "job.done" : "job.failed", reterr);
+    return end_queued(t, &j, j.result[0] ? "done" : "failed", a->cause, j.result[0] ? "job.done" : "job.failed",
+                      reterr);
 }
 
 int store_job_reject(struct store *s, const char *id, const struct store_cause *cause, struct err *reterr) {
@@ -319,9 +329,11 @@ int store_job_reject(struct store *s, const char *id, const struct store_cause *
     return engine_write(s, reject_fn, &a, reterr);
 }
 
-/* ---- attempts: reading --------------------------------------------------------------------------------------------------- */
-#define ATTEMPT_COLUMNS \
-    "id, job, bench, number, epoch, started_ns, finished_ns, state, stage, result, cause_class, cause_code, cause_text, cause_part"
+/* ---- attempts: reading
+ * --------------------------------------------------------------------------------------------------- */
+#define ATTEMPT_COLUMNS                                                                                                \
+    "id, job, bench, number, epoch, started_ns, finished_ns, state, stage, result, cause_class, cause_code, "          \
+    "cause_text, cause_part"
 
 static void attempt_read(const struct stmt *q, struct store_attempt *a) {
     char state[STORE_WORD_SIZE];

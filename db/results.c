@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * Results with their windows, and traces. Rows are only added; the transaction that adds them is the attempt's finish. */
+ * Results with their windows, and traces. Rows are only added; the transaction that adds them is the attempt's finish.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "db/engine.h"
 
-#define RESULT_COLUMNS                                                                                                             \
-    "id, job, attempt, bench, board_type, board_serial, method, verdict, firmware, trace, created_ns, energy_j, net_energy_j, " \
+#define RESULT_COLUMNS                                                                                                 \
+    "id, job, attempt, bench, board_type, board_serial, method, verdict, firmware, trace, created_ns, energy_j, "      \
+    "net_energy_j, "                                                                                                   \
     "latency_s, u95_j, doc"
 
 void store_result_done(struct store_result *r) {
@@ -33,7 +35,9 @@ void store_windows_free(struct store_window *w, int n) {
 
 static int window_add(struct tx *t, const char *result, const struct store_window *w, struct err *reterr) {
     struct stmt q;
-    stmt_open(&q, t->db, "INSERT INTO result_window (result, idx, energy_j, duration_s, doc) VALUES (:result, :idx, :energy, :duration, :doc)");
+    stmt_open(&q, t->db,
+              "INSERT INTO result_window (result, idx, energy_j, duration_s, doc) VALUES (:result, :idx, :energy, "
+              ":duration, :doc)");
     stmt_text(&q, ":result", result);
     stmt_int(&q, ":idx", w->index);
     stmt_real(&q, ":energy", w->energy_j);
@@ -43,10 +47,12 @@ static int window_add(struct tx *t, const char *result, const struct store_windo
     return r < 0 ? r : 0;
 }
 
-int tx_result_add(struct tx *t, const struct store_result *res, const struct store_window *w, int n, struct err *reterr) {
+int tx_result_add(struct tx *t, const struct store_result *res, const struct store_window *w, int n,
+                  struct err *reterr) {
     struct stmt q;
     stmt_open(&q, t->db,
-              "INSERT INTO result (" RESULT_COLUMNS ") VALUES (:id, :job, :attempt, :bench, :board_type, :board_serial, :method, :verdict, "
+              "INSERT INTO result (" RESULT_COLUMNS
+              ") VALUES (:id, :job, :attempt, :bench, :board_type, :board_serial, :method, :verdict, "
               ":firmware, :trace, :now, :energy, :net, :latency, :u95, :doc)");
     stmt_text(&q, ":id", res->id);
     stmt_text(&q, ":job", res->job);
@@ -82,9 +88,10 @@ int tx_result_add(struct tx *t, const struct store_result *res, const struct sto
 
 int tx_trace_add(struct tx *t, const struct store_trace *tr, struct err *reterr) {
     struct stmt q;
-    stmt_open(&q, t->db,
-              "INSERT INTO trace (id, attempt, size, created_ns, duration_s) VALUES (:id, :attempt, :size, :now, :duration) "
-              "ON CONFLICT (id) DO NOTHING");
+    stmt_open(
+        &q, t->db,
+        "INSERT INTO trace (id, attempt, size, created_ns, duration_s) VALUES (:id, :attempt, :size, :now, :duration) "
+        "ON CONFLICT (id) DO NOTHING");
     stmt_text(&q, ":id", tr->id);
     stmt_text(&q, ":attempt", tr->attempt);
     stmt_int(&q, ":size", tr->size);
@@ -143,7 +150,8 @@ struct condition {
     const char *sql, *name, *value;
 };
 
-int store_result_list(struct store *s, const struct store_result_filter *f, struct store_result **ret_r, struct err *reterr) {
+int store_result_list(struct store *s, const struct store_result_filter *f, struct store_result **ret_r,
+                      struct err *reterr) {
     const struct condition all[] = {
         {" AND job = :job", ":job", f->job},
         {" AND attempt = :attempt", ":attempt", f->attempt},
@@ -215,7 +223,9 @@ int store_window_list(struct store *s, const char *result, struct store_window *
         r = err_set(reterr, JF_E_NOMEM, "no memory for windows");
         goto out;
     }
-    stmt_open(&q, db, "SELECT idx, energy_j, duration_s, doc FROM result_window WHERE result = :result ORDER BY idx LIMIT :limit");
+    stmt_open(
+        &q, db,
+        "SELECT idx, energy_j, duration_s, doc FROM result_window WHERE result = :result ORDER BY idx LIMIT :limit");
     stmt_text(&q, ":result", result);
     stmt_int(&q, ":limit", WINDOWS_MAX);
     while (n < WINDOWS_MAX && (r = stmt_step(&q, reterr)) == 1) {

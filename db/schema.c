@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * Numbered migrations, forward only: db/schema/NNNN_name.sql is embedded, applied once, in its own transaction together with
- * its row in schema_version. Before the first step on a database that holds something, a copy is made beside it. Start-up only. */
+ * Numbered migrations, forward only: db/schema/NNNN_name.sql is embedded, applied once, in its own transaction together
+ * with its row in schema_version. Before the first step on a database that holds something, a copy is made beside it.
+ * Start-up only. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,7 +72,9 @@ static int apply(sqlite3 *db, const struct base_asset *a, const struct clock_src
 }
 
 int schema_migrate(sqlite3 *db, const char *path, const struct clock_src *clock, struct err *reterr) {
-    int rc = sqlite3_exec(db, "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL, applied_at TEXT NOT NULL)",
+    int rc = sqlite3_exec(db,
+                          "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL PRIMARY KEY, name TEXT "
+                          "NOT NULL, applied_at TEXT NOT NULL)",
                           NULL, NULL, NULL);
     if (rc != SQLITE_OK) {
         return engine_error(db, rc, reterr);
@@ -81,7 +84,8 @@ int schema_migrate(sqlite3 *db, const char *path, const struct clock_src *clock,
         newest = number_of(a);
     }
     if (have > newest) {
-        return err_set(reterr, JF_E_UNSUPPORTED, "the database has schema %lld, this program knows %lld: use the newer program", (long long)have,
+        return err_set(reterr, JF_E_UNSUPPORTED,
+                       "the database has schema %lld, this program knows %lld: use the newer program", (long long)have,
                        (long long)newest);
     }
     if (have > 0 && have < newest) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Connections, the writer thread and statements. Owns the database handles; knows no table.
  * WAL with synchronous=FULL (a commit is on disk before it is answered); the busy time-out is set before the first
- * statement, because another process may be taking a backup. Facts: sqlite.org/wal.html, sqlite.org/lang_transaction.html. */
+ * statement, because another process may be taking a backup. Facts: sqlite.org/wal.html,
+ * sqlite.org/lang_transaction.html. */
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -261,7 +262,8 @@ static void fail_group(struct op *group, int code, const struct err *e) {
 
 /* Returns true when events were committed. */
 static bool run_group(struct store *s, struct op *group) {
-    struct tx t = {.db = s->writer, .store = s, .now_ns = clock_wall_ns(s->o.clock), .boot_ns = clock_boot_ns(s->o.clock)};
+    struct tx t = {
+        .db = s->writer, .store = s, .now_ns = clock_wall_ns(s->o.clock), .boot_ns = clock_boot_ns(s->o.clock)};
     struct err e = {0};
     int r = exec(s->writer, "BEGIN IMMEDIATE", &e);
     if (r < 0) {
@@ -336,7 +338,8 @@ int engine_write(struct store *s, tx_fn *fn, void *arg, struct err *reterr) {
     return op.result;
 }
 
-/* ---- life ---------------------------------------------------------------------------------------------------------- */
+/* ---- life ----------------------------------------------------------------------------------------------------------
+ */
 int store_open(const struct store_options *o, struct store **ret_s, struct err *reterr) {
     struct store *s = calloc(1, sizeof *s);
     if (!s) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * Bodies that strangers POST: a job's JSON through parse, check and placement; an image through the ELF reader. Invariants: no crash, an error always
- * has a code and a sentence, an accepted job checks again to the same document. */
+ * Bodies that strangers POST: a job's JSON through parse, check and placement; an image through the ELF reader.
+ * Invariants: no crash, an error always has a code and a sentence, an accepted job checks again to the same document.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +20,11 @@ static struct conf *make_conf(void) {
     struct conf *c = calloc(1, sizeof *c);
     must(c != NULL);
     c->board_types = json_pack("{s:{s:s}}", "nucleo-h7a3zi-q", "name", "nucleo-h7a3zi-q");
-    c->benches[0] = (struct conf_bench){.name = "scope-a", .board_type = "nucleo-h7a3zi-q", .board_serial = "1", .rate_hz = 1e5, .caps = CONF_CAP_STAGES};
+    c->benches[0] = (struct conf_bench){.name = "scope-a",
+                                        .board_type = "nucleo-h7a3zi-q",
+                                        .board_serial = "1",
+                                        .rate_hz = 1e5,
+                                        .caps = CONF_CAP_STAGES};
     c->n_benches = 1;
     return c;
 }

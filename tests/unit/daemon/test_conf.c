@@ -61,7 +61,8 @@ static void test_good(void **state) {
         assert_int_equal(b->caps, CONF_CAP_STAGES | CONF_CAP_STREAMING | CONF_CAP_SUPPLY);
         assert_true(b->rate_hz == 100000.0);
         assert_true(json_integer_value(json_object_get(json_object_get(b->doc, "uart"), "baud")) == 115200);
-        assert_string_equal(json_string_value(json_object_get(json_object_get(b->doc, "board_type"), "name")), "nucleo-h7a3zi-q");
+        assert_string_equal(json_string_value(json_object_get(json_object_get(b->doc, "board_type"), "name")),
+                            "nucleo-h7a3zi-q");
         assert_int_equal(b->is_virtual, i == 0);
         conf_free(c);
     }
@@ -79,7 +80,8 @@ static void test_mistakes(void **state) {
         {"baud: 115200", "bauds: 115200", "benches[0].uart.bauds", "is not known here"},
         {"virtual: true", "virtual: maybe", "benches[0].virtual", "neither true nor false"},
         {"driver: sigrok", "driver: sigrock", "benches[0].analyzer.driver", "not one of"},
-        {"driver: sigrok\n", "driver: sigrok\n      trust_port: true\n", "benches[0].analyzer.trust_port", "is not known here"},
+        {"driver: sigrok\n", "driver: sigrok\n      trust_port: true\n", "benches[0].analyzer.trust_port",
+         "is not known here"},
         {"name: scope-a", "name: scope a", "benches[0].name", "is no name"},
         {"type: nucleo-h7a3zi-q", "type: abacus", "benches[0].board.type", "no board type"},
         {"channel: CH1,", "", "benches[0].analyzer.mapping.current.channel", "is missing"},
@@ -88,7 +90,8 @@ static void test_mistakes(void **state) {
         {"voltage_v: 3.3", "voltage_v: [3.3]", "benches[0].supply.voltage_v", "single value"},
         {"    uart:\n", "    uart: 7\n    uarts:\n", "benches[0].uart", "must be a mapping"},
         {"      serial: VB-A", "      serial: VB-A\n      serial: VB-A", "benches[0].board.serial", "appears twice"},
-        {"VBOARD000000000000000002", "VBOARD000000000000000001", "benches[1].probe.serial", "used by benches[0].probe.serial"},
+        {"VBOARD000000000000000002", "VBOARD000000000000000001", "benches[1].probe.serial",
+         "used by benches[0].probe.serial"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct conf_mistakes m = {0};
@@ -96,7 +99,8 @@ static void test_mistakes(void **state) {
         assert_int_equal(load_changed(cases[i].what, cases[i].by, &m, &line), JF_E_INVAL);
         int found = 0;
         for (int k = 0; k < m.n; k++) {
-            found += strcmp(m.items[k].field, cases[i].field) == 0 && strstr(m.items[k].text, cases[i].text) && abs(m.items[k].line - line) <= 2 && m.items[k].column > 1;
+            found += strcmp(m.items[k].field, cases[i].field) == 0 && strstr(m.items[k].text, cases[i].text) &&
+                     abs(m.items[k].line - line) <= 2 && m.items[k].column > 1;
         }
         if (found != 1) {
             conf_mistakes_print(&m, stderr);
@@ -108,7 +112,8 @@ static void test_mistakes(void **state) {
 
 static void test_not_yaml(void **state) {
     (void)state;
-    static const char *const texts[] = {"{", "\t- x", "a: &x [*x]", "", "- 1", "&a [*a, *a]", "daemon: *nobody", "%YAML 9.9\n---\n", "\xff\xfe\x00"};
+    static const char *const texts[] = {
+        "{", "\t- x", "a: &x [*x]", "", "- 1", "&a [*a, *a]", "daemon: *nobody", "%YAML 9.9\n---\n", "\xff\xfe\x00"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         struct conf_mistakes m = {0};
         int line;
@@ -135,6 +140,7 @@ static void test_expand(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_good), cmocka_unit_test(test_mistakes), cmocka_unit_test(test_not_yaml), cmocka_unit_test(test_expand)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_good), cmocka_unit_test(test_mistakes),
+                                       cmocka_unit_test(test_not_yaml), cmocka_unit_test(test_expand)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,7 +19,9 @@
 static void test_hosts(void **state) {
     (void)state;
     static const char *const good[] = {"localhost", "LOCALHOST:80", "127.0.0.1", "127.0.0.1:8480", "[::1]", "[::1]:1"};
-    static const char *const bad[] = {"", "localhost.", "localhost.evil", "127.0.0.1.evil:80", "127.0.0.2", "evil", "localhost:", "localhost:80x", "localhost:123456", "user@localhost", "[::2]", " localhost"};
+    static const char *const bad[] = {"",      "localhost.", "localhost.evil", "127.0.0.1.evil:80", "127.0.0.2",
+                                      "evil",  "localhost:", "localhost:80x",  "localhost:123456",  "user@localhost",
+                                      "[::2]", " localhost"};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         assert_true(http_host_is_local(good[i]));
     }
@@ -50,8 +52,10 @@ static void test_job_defaults(void **state) {
     struct err e = {0};
     assert_int_equal(check("{\"firmware\":\"" H "\",\"board_type\":\"t\"}", &spec, &e), 0);
     /* the defaults of the API's description */
-    json_t *want = json_loads("{\"firmware\":\"" H "\",\"board_type\":\"t\",\"bench\":null,\"requires\":{},\"method\":\"quick\",\"windows\":5,\"window_s\":null,\"inferences\":null,"
-                              "\"warmup\":10,\"inputs\":null,\"expect_output\":null,\"supply_v\":null,\"rate_hz\":null,\"priority\":50,\"timeout_s\":900,\"retries\":1,\"labels\":{}}",
+    json_t *want = json_loads("{\"firmware\":\"" H "\",\"board_type\":\"t\",\"bench\":null,\"requires\":{},\"method\":"
+                                                   "\"quick\",\"windows\":5,\"window_s\":null,\"inferences\":null,"
+                              "\"warmup\":10,\"inputs\":null,\"expect_output\":null,\"supply_v\":null,\"rate_hz\":null,"
+                              "\"priority\":50,\"timeout_s\":900,\"retries\":1,\"labels\":{}}",
                               0, NULL);
     assert_true(json_equal(spec, want));
     json_decref(want);
@@ -76,9 +80,12 @@ static void test_job_mistakes(void **state) {
         {"{\"firmware\":\"" H "\",\"bench\":\"b\",\"requires\":{\"x/y\":1}}", "/requires/x~1y", JF_E_INVAL},
         {"{\"firmware\":\"" H "\",\"bench\":\"b\",\"method\":\"quick mlperf-tiny\"}", "/method", JF_E_INVAL},
         {"{\"firmware\":\"" H "\",\"bench\":\"b\",\"method\":\"\"}", "/method", JF_E_INVAL},
-        {"{\"firmware\":\"" H "\",\"bench\":\"b\",\"expect_output\":{\"crc32\":\"123456789\"}}", "/expect_output/crc32", JF_E_INVAL},
-        {"{\"firmware\":\"" H "\",\"bench\":\"b\",\"expect_output\":{\"values\":[1,\"x\"]}}", "/expect_output/values/1", JF_E_INVAL},
-        {"{\"firmware\":\"" H "\",\"bench\":\"b\",\"method\":\"mlperf-tiny\",\"inputs\":[\"" H "\",\"" H "\"]}", "/inputs", JF_E_INVAL},
+        {"{\"firmware\":\"" H "\",\"bench\":\"b\",\"expect_output\":{\"crc32\":\"123456789\"}}", "/expect_output/crc32",
+         JF_E_INVAL},
+        {"{\"firmware\":\"" H "\",\"bench\":\"b\",\"expect_output\":{\"values\":[1,\"x\"]}}", "/expect_output/values/1",
+         JF_E_INVAL},
+        {"{\"firmware\":\"" H "\",\"bench\":\"b\",\"method\":\"mlperf-tiny\",\"inputs\":[\"" H "\",\"" H "\"]}",
+         "/inputs", JF_E_INVAL},
         {"{\"firmware\":\"" H "\",\"bench\":\"b\",\"labels\":{\"a\":null}}", "/labels/a", JF_E_INVAL},
         {"{\"firmware\":\"SHA256:" H "\",\"bench\":\"b\"}", "/firmware", JF_E_INVAL},
     };
@@ -96,7 +103,8 @@ static void test_place(void **state) {
     struct conf *c = calloc(1, sizeof *c);
     c->board_types = json_pack("{s:{s:s}, s:{s:s}}", "t", "name", "t", "lonely", "name", "lonely");
     c->benches[0] = (struct conf_bench){.name = "a", .board_type = "t", .rate_hz = 0, .caps = CONF_CAP_STAGES};
-    c->benches[1] = (struct conf_bench){.name = "b", .board_type = "t", .rate_hz = 1e5, .caps = CONF_CAP_SUPPLY | CONF_CAP_STREAMING};
+    c->benches[1] = (struct conf_bench){
+        .name = "b", .board_type = "t", .rate_hz = 1e5, .caps = CONF_CAP_SUPPLY | CONF_CAP_STREAMING};
     c->n_benches = 2;
     static const struct {
         const char *fields, *where;
@@ -140,10 +148,29 @@ struct image {
 };
 
 static struct image good_image(void) {
-    struct image x = {.h = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS32, ELFDATA2LSB, EV_CURRENT}, .e_type = ET_EXEC, .e_machine = EM_ARM, .e_version = EV_CURRENT, .e_entry = 0x08000001,
-                            .e_phoff = sizeof(Elf32_Ehdr), .e_ehsize = sizeof(Elf32_Ehdr), .e_phentsize = sizeof(Elf32_Phdr), .e_phnum = 2}};
-    x.p[0] = (Elf32_Phdr){.p_type = PT_LOAD, .p_offset = offsetof(struct image, code), .p_vaddr = 0x08000000, .p_paddr = 0x08000000, .p_filesz = 24, .p_memsz = 24, .p_flags = PF_R | PF_X};
-    x.p[1] = (Elf32_Phdr){.p_type = PT_LOAD, .p_offset = offsetof(struct image, code) + 24, .p_vaddr = 0x20000000, .p_paddr = 0x08000018, .p_filesz = 8, .p_memsz = 4096, .p_flags = PF_R | PF_W};
+    struct image x = {.h = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS32, ELFDATA2LSB, EV_CURRENT},
+                            .e_type = ET_EXEC,
+                            .e_machine = EM_ARM,
+                            .e_version = EV_CURRENT,
+                            .e_entry = 0x08000001,
+                            .e_phoff = sizeof(Elf32_Ehdr),
+                            .e_ehsize = sizeof(Elf32_Ehdr),
+                            .e_phentsize = sizeof(Elf32_Phdr),
+                            .e_phnum = 2}};
+    x.p[0] = (Elf32_Phdr){.p_type = PT_LOAD,
+                          .p_offset = offsetof(struct image, code),
+                          .p_vaddr = 0x08000000,
+                          .p_paddr = 0x08000000,
+                          .p_filesz = 24,
+                          .p_memsz = 24,
+                          .p_flags = PF_R | PF_X};
+    x.p[1] = (Elf32_Phdr){.p_type = PT_LOAD,
+                          .p_offset = offsetof(struct image, code) + 24,
+                          .p_vaddr = 0x20000000,
+                          .p_paddr = 0x08000018,
+                          .p_filesz = 8,
+                          .p_memsz = 4096,
+                          .p_flags = PF_R | PF_W};
     return x;
 }
 
@@ -157,7 +184,9 @@ static void test_elf(void **state) {
     assert_int_equal(f->ram_bytes, 4096);
     assert_int_equal(f->n_segments, 2);
     json_t *segments = elf_segments_json(f);
-    json_t *type = json_loads("{\"name\":\"t\",\"regions\":[{\"start\":134217728,\"size\":32},{\"start\":536870912,\"size\":4096}]}", 0, NULL);
+    json_t *type = json_loads(
+        "{\"name\":\"t\",\"regions\":[{\"start\":134217728,\"size\":32},{\"start\":536870912,\"size\":4096}]}", 0,
+        NULL);
     assert_int_equal(elf_fits(segments, type, &e), 0);
     (void)json_object_set_new(json_array_get(json_object_get(type, "regions"), 1), "size", json_integer(4095));
     assert_int_equal(elf_fits(segments, type, &e), JF_E_UNSUPPORTED);
@@ -168,10 +197,10 @@ static void test_elf(void **state) {
         assert_int_equal(elf_read(&x, cut, f, &e), JF_E_PARSE);
     }
     struct image y;
-#define BROKEN(change)                                                \
-    y = good_image();                                                 \
-    change;                                                           \
-    assert_int_equal(elf_read(&y, sizeof y, f, &e), JF_E_PARSE);      \
+#define BROKEN(change)                                                                                                 \
+    y = good_image();                                                                                                  \
+    change;                                                                                                            \
+    assert_int_equal(elf_read(&y, sizeof y, f, &e), JF_E_PARSE);                                                       \
     assert_true(e.text[0] != '\0')
     BROKEN(y.h.e_machine = EM_RISCV);
     BROKEN(y.h.e_type = ET_REL);
@@ -198,7 +227,8 @@ static void test_blob(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_hosts), cmocka_unit_test(test_job_defaults), cmocka_unit_test(test_job_mistakes), cmocka_unit_test(test_place),
-                                       cmocka_unit_test(test_elf),   cmocka_unit_test(test_blob)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_hosts),        cmocka_unit_test(test_job_defaults),
+                                       cmocka_unit_test(test_job_mistakes), cmocka_unit_test(test_place),
+                                       cmocka_unit_test(test_elf),          cmocka_unit_test(test_blob)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * Fault loops: the Nth write or sync of the file system fails, for N = 1, 2, ... until the whole scenario gets through. After each failure, with a sound
- * file system again, the store opens and holds either all of a call that answered well or nothing of one that failed. */
+ * Fault loops: the Nth write or sync of the file system fails, for N = 1, 2, ... until the whole scenario gets through.
+ * After each failure, with a sound file system again, the store opens and holds either all of a call that answered well
+ * or nothing of one that failed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +17,8 @@
 
 #define FW "sha256:0000000000000000000000000000000000000000000000000000000000000001"
 
-/* ---- a file system whose Nth write, sync or truncation fails ------------------------------------------------------- */
+/* ---- a file system whose Nth write, sync or truncation fails -------------------------------------------------------
+ */
 static sqlite3_vfs *real_vfs;
 static sqlite3_vfs vfs;
 static int countdown = -1, hits; /* the writer thread and this one never write at the same time */
@@ -36,7 +38,9 @@ static int strike(int code) {
 }
 
 static int x_close(sqlite3_file *f) { return REAL(f)->pMethods->xClose(REAL(f)); }
-static int x_read(sqlite3_file *f, void *b, int n, sqlite3_int64 at) { return REAL(f)->pMethods->xRead(REAL(f), b, n, at); }
+static int x_read(sqlite3_file *f, void *b, int n, sqlite3_int64 at) {
+    return REAL(f)->pMethods->xRead(REAL(f), b, n, at);
+}
 static int x_write(sqlite3_file *f, const void *b, int n, sqlite3_int64 at) {
     int rc = strike(SQLITE_FULL);
     return rc ? rc : REAL(f)->pMethods->xWrite(REAL(f), b, n, at);
@@ -56,13 +60,31 @@ static int x_reserved(sqlite3_file *f, int *out) { return REAL(f)->pMethods->xCh
 static int x_control(sqlite3_file *f, int op, void *arg) { return REAL(f)->pMethods->xFileControl(REAL(f), op, arg); }
 static int x_sector(sqlite3_file *f) { return REAL(f)->pMethods->xSectorSize(REAL(f)); }
 static int x_traits(sqlite3_file *f) { return REAL(f)->pMethods->xDeviceCharacteristics(REAL(f)); }
-static int x_shm_map(sqlite3_file *f, int p, int n, int extend, void volatile **out) { return REAL(f)->pMethods->xShmMap(REAL(f), p, n, extend, out); }
-static int x_shm_lock(sqlite3_file *f, int o, int n, int flags) { return REAL(f)->pMethods->xShmLock(REAL(f), o, n, flags); }
+static int x_shm_map(sqlite3_file *f, int p, int n, int extend, void volatile **out) {
+    return REAL(f)->pMethods->xShmMap(REAL(f), p, n, extend, out);
+}
+static int x_shm_lock(sqlite3_file *f, int o, int n, int flags) {
+    return REAL(f)->pMethods->xShmLock(REAL(f), o, n, flags);
+}
 static void x_shm_barrier(sqlite3_file *f) { REAL(f)->pMethods->xShmBarrier(REAL(f)); }
 static int x_shm_unmap(sqlite3_file *f, int del) { return REAL(f)->pMethods->xShmUnmap(REAL(f), del); }
-static const sqlite3_io_methods methods = {.iVersion = 2, .xClose = x_close, .xRead = x_read, .xWrite = x_write, .xTruncate = x_truncate, .xSync = x_sync, .xFileSize = x_size, .xLock = x_lock,
-                                           .xUnlock = x_unlock, .xCheckReservedLock = x_reserved, .xFileControl = x_control, .xSectorSize = x_sector, .xDeviceCharacteristics = x_traits,
-                                           .xShmMap = x_shm_map, .xShmLock = x_shm_lock, .xShmBarrier = x_shm_barrier, .xShmUnmap = x_shm_unmap};
+static const sqlite3_io_methods methods = {.iVersion = 2,
+                                           .xClose = x_close,
+                                           .xRead = x_read,
+                                           .xWrite = x_write,
+                                           .xTruncate = x_truncate,
+                                           .xSync = x_sync,
+                                           .xFileSize = x_size,
+                                           .xLock = x_lock,
+                                           .xUnlock = x_unlock,
+                                           .xCheckReservedLock = x_reserved,
+                                           .xFileControl = x_control,
+                                           .xSectorSize = x_sector,
+                                           .xDeviceCharacteristics = x_traits,
+                                           .xShmMap = x_shm_map,
+                                           .xShmLock = x_shm_lock,
+                                           .xShmBarrier = x_shm_barrier,
+                                           .xShmUnmap = x_shm_unmap};
 
 static int x_open(sqlite3_vfs *v, const char *name, sqlite3_file *f, int flags, int *out) {
     (void)v;
@@ -86,7 +108,8 @@ static int group_setup(void **state) {
     return sqlite3_vfs_register(&vfs, 1);
 }
 
-/* ---- the scenario ------------------------------------------------------------------------------------------------------ */
+/* ---- the scenario
+ * ------------------------------------------------------------------------------------------------------ */
 struct progress {
     bool opened, fw, bench, job, claimed, finished, released;
     struct store_claim c;
@@ -105,14 +128,22 @@ static void scenario(const char *path, struct progress *p) {
     p->opened = true;
     const struct store_artefact a = {.kind = STORE_FIRMWARE, .id = FW, .size = 3, .doc = (char *)(uintptr_t) "{}"};
     const struct store_job j = {.id = "j1", .board_type = "type", .firmware = FW, .spec = (char *)(uintptr_t) "{}"};
-    const struct store_claim_request q = {.bench = "b1", .board_type = "type", .owner = "me", .boot_id = "b", .ttl_ns = CLOCK_NS_PER_S, .alone = true};
+    const struct store_claim_request q = {
+        .bench = "b1", .board_type = "type", .owner = "me", .boot_id = "b", .ttl_ns = CLOCK_NS_PER_S, .alone = true};
     p->fw = store_artefact_put(s, &a, NULL, NULL) >= 0;
-    p->bench = store_bench_put(s, "b1", "type", "u", NULL) == 0 && store_bench_event(s, "b1", STORE_BENCH_READY, "", NULL) >= 0;
+    p->bench = store_bench_put(s, "b1", "type", "u", NULL) == 0 &&
+               store_bench_event(s, "b1", STORE_BENCH_READY, "", NULL) >= 0;
     p->job = p->fw && store_job_add(s, &j, NULL, NULL) == 0;
     p->claimed = p->bench && p->job && store_job_claim(s, &q, &p->c, NULL) == 1;
     if (p->claimed) {
         store_job_done(&p->c.job);
-        struct store_result r = {.id = "r1", .job = "j1", .bench = "b1", .method = "quick", .verdict = "valid", .firmware = FW, .doc = (char *)(uintptr_t) "{}"};
+        struct store_result r = {.id = "r1",
+                                 .job = "j1",
+                                 .bench = "b1",
+                                 .method = "quick",
+                                 .verdict = "valid",
+                                 .firmware = FW,
+                                 .doc = (char *)(uintptr_t) "{}"};
         (void)snprintf(r.attempt, sizeof r.attempt, "%s", p->c.lease.attempt);
         const struct store_finish f = {.attempt_event = STORE_ATTEMPT_SUCCEED, .result = &r};
         p->finished = store_attempt_finish(s, &p->c.lease, &f, NULL) >= 0;

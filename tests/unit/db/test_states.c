@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * Every (state, event) pair of the four machines against pictures written by hand from the design: a letter is the successor, '.' refused. */
+ * Every (state, event) pair of the four machines against pictures written by hand from the design: a letter is the
+ * successor, '.' refused. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -38,7 +39,8 @@ static void test_job(void **state) {
 
 static void test_attempt(void **state) {
     (void)state;
-    /* claim Prepare Flash Arm Run aNalyse Store rElease sUcceeded faIled Canceled Lost; to_prepare..to_release, succeed fail cancel lose */
+    /* claim Prepare Flash Arm Run aNalyse Store rElease sUcceeded faIled Canceled Lost; to_prepare..to_release, succeed
+     * fail cancel lose */
     static const char *const picture[] = {
         "pfarnseUICL", ".farnseUICL", "..arnseUICL", "...rnseUICL", "....nseUICL", ".....seUICL",
         "......eUICL", ".......UICL", "...........", "...........", "...........", "...........",
@@ -61,6 +63,7 @@ static void test_bench(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_job), cmocka_unit_test(test_attempt), cmocka_unit_test(test_lease), cmocka_unit_test(test_bench)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_job), cmocka_unit_test(test_attempt),
+                                       cmocka_unit_test(test_lease), cmocka_unit_test(test_bench)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

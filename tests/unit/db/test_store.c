@@ -26,7 +26,9 @@ struct fixture {
 };
 
 static int64_t boot_of(void *ctx) { return ((struct fixture *)ctx)->boot_ns; }
-static int64_t wall_of(void *ctx) { return __atomic_add_fetch(&((struct fixture *)ctx)->wall_ns, 1000, __ATOMIC_RELAXED); }
+static int64_t wall_of(void *ctx) {
+    return __atomic_add_fetch(&((struct fixture *)ctx)->wall_ns, 1000, __ATOMIC_RELAXED);
+}
 static const struct clock_ops owned_time = {boot_of, boot_of, boot_of, wall_of};
 
 static void on_commit(void *user) { (void)__atomic_add_fetch(&((struct fixture *)user)->commits, 1, __ATOMIC_RELAXED); }
@@ -35,7 +37,8 @@ static void open_store(struct fixture *f) {
     static struct clock_src clock;
     struct err e = {0};
     clock = (struct clock_src){&owned_time, f};
-    const struct store_options o = {.path = f->path, .clock = &clock, .readers = 4, .events_keep = 300, .committed = on_commit, .user = f};
+    const struct store_options o = {
+        .path = f->path, .clock = &clock, .readers = 4, .events_keep = 300, .committed = on_commit, .user = f};
     if (store_open(&o, &f->s, &e) < 0) {
         fail_msg("%s", e.text);
     }
@@ -71,7 +74,11 @@ static void add_bench(struct fixture *f, const char *name) {
 }
 
 static void add_job(struct fixture *f, const char *id, int priority, int retries, const char *bench) {
-    struct store_job j = {.priority = priority, .retries = retries, .board_type = "type", .firmware = FW, .spec = (char *)(uintptr_t) "{\"a\":1}"};
+    struct store_job j = {.priority = priority,
+                          .retries = retries,
+                          .board_type = "type",
+                          .firmware = FW,
+                          .spec = (char *)(uintptr_t) "{\"a\":1}"};
     struct err e = {0};
     (void)snprintf(j.id, sizeof j.id, "%s", id);
     (void)snprintf(j.bench, sizeof j.bench, "%s", bench);
@@ -81,7 +88,13 @@ static void add_job(struct fixture *f, const char *id, int priority, int retries
 }
 
 static int claim(struct fixture *f, const char *bench, struct store_claim *c) {
-    const struct store_claim_request q = {.bench = bench, .board_type = "type", .owner = "me", .boot_id = "boot1", .ttl_ns = TTL, .rate_hz = 1000, .caps = 1};
+    const struct store_claim_request q = {.bench = bench,
+                                          .board_type = "type",
+                                          .owner = "me",
+                                          .boot_id = "boot1",
+                                          .ttl_ns = TTL,
+                                          .rate_hz = 1000,
+                                          .caps = 1};
     return store_job_claim(f->s, &q, c, NULL);
 }
 
@@ -93,8 +106,16 @@ static int state_of(struct fixture *f, const char *id) {
 }
 
 static struct store_result result_of(const char *id, const struct store_lease *l) {
-    struct store_result r = {.board_type = "type", .board_serial = "unit", .method = "quick", .verdict = "valid", .firmware = FW, .energy_j = 1e-3, .net_energy_j = (double)NAN,
-                             .latency_s = 0.25, .u95_j = 1e-5, .doc = (char *)(uintptr_t) "{\"r\":1}"};
+    struct store_result r = {.board_type = "type",
+                             .board_serial = "unit",
+                             .method = "quick",
+                             .verdict = "valid",
+                             .firmware = FW,
+                             .energy_j = 1e-3,
+                             .net_energy_j = (double)NAN,
+                             .latency_s = 0.25,
+                             .u95_j = 1e-5,
+                             .doc = (char *)(uintptr_t) "{\"r\":1}"};
     (void)snprintf(r.id, sizeof r.id, "%s", id);
     (void)snprintf(r.job, sizeof r.job, "%s", l->job);
     (void)snprintf(r.attempt, sizeof r.attempt, "%s", l->attempt);
@@ -137,9 +158,11 @@ static void test_success_and_stale(void **state) {
     assert_int_equal(store_attempt_stage(f->s, &c.lease, STORE_ATTEMPT_PREPARE, &e), JF_E_CONFLICT);
     assert_int_equal(store_lease_release(f->s, &c.lease, true, "", &e), JF_E_CONFLICT); /* has not ended */
     struct store_result r = result_of("r1", &c.lease);
-    struct store_window w[2] = {{0, 0.5, 1.0, (char *)(uintptr_t) "{\"w\":0}"}, {1, (double)NAN, 2.0, (char *)(uintptr_t) "{\"w\":1}"}};
+    struct store_window w[2] = {{0, 0.5, 1.0, (char *)(uintptr_t) "{\"w\":0}"},
+                                {1, (double)NAN, 2.0, (char *)(uintptr_t) "{\"w\":1}"}};
     struct store_trace t = {.id = FW, .size = 7, .duration_s = 1.5};
-    struct store_finish fin = {.attempt_event = STORE_ATTEMPT_SUCCEED, .result = &r, .windows = w, .n_windows = 2, .trace = &t};
+    struct store_finish fin = {
+        .attempt_event = STORE_ATTEMPT_SUCCEED, .result = &r, .windows = w, .n_windows = 2, .trace = &t};
     struct store_lease late = c.lease;
     late.epoch--;
     assert_int_equal(store_attempt_finish(f->s, &late, &fin, &e), JF_E_STALE);
@@ -178,7 +201,11 @@ static void test_retry(void **state) {
     add_job(f, "j1", 50, 1, "");
     assert_int_equal(claim(f, "b1", &c), 1);
     store_job_done(&c.job);
-    struct store_finish fin = {.attempt_event = STORE_ATTEMPT_FAIL, .requeue = true, .spend_retry = true, .avoid_bench = true, .bench_failed = true,
+    struct store_finish fin = {.attempt_event = STORE_ATTEMPT_FAIL,
+                               .requeue = true,
+                               .spend_retry = true,
+                               .avoid_bench = true,
+                               .bench_failed = true,
                                .cause = {"infrastructure", "probe-failed", "no", "probe"}};
     assert_int_equal(store_attempt_finish(f->s, &c.lease, &fin, NULL), STORE_JOB_QUEUED);
     assert_int_equal(store_lease_release(f->s, &c.lease, true, "", NULL), 0);
@@ -209,12 +236,19 @@ static void test_result_then_failure_is_done(void **state) {
     assert_int_equal(claim(f, "b1", &c), 1);
     store_job_done(&c.job);
     struct store_result r = result_of("r1", &c.lease);
-    struct store_finish fin = {.attempt_event = STORE_ATTEMPT_SUCCEED, .requeue = true, .spend_retry = true, .avoid_bench = true, .result = &r};
+    struct store_finish fin = {.attempt_event = STORE_ATTEMPT_SUCCEED,
+                               .requeue = true,
+                               .spend_retry = true,
+                               .avoid_bench = true,
+                               .result = &r};
     assert_int_equal(store_attempt_finish(f->s, &c.lease, &fin, NULL), STORE_JOB_QUEUED);
     assert_int_equal(store_lease_release(f->s, &c.lease, true, "", NULL), 0);
     assert_int_equal(claim(f, "b1", &c), 1); /* asked for this very bench */
     store_job_done(&c.job);
-    struct store_finish bad = {.attempt_event = STORE_ATTEMPT_FAIL, .requeue = true, .spend_retry = true, .cause = {"infrastructure", "x", "y", ""}};
+    struct store_finish bad = {.attempt_event = STORE_ATTEMPT_FAIL,
+                               .requeue = true,
+                               .spend_retry = true,
+                               .cause = {"infrastructure", "x", "y", ""}};
     assert_int_equal(store_attempt_finish(f->s, &c.lease, &bad, NULL), STORE_JOB_DONE); /* a result exists */
 }
 
@@ -229,7 +263,10 @@ static void test_cancel(void **state) {
     store_job_done(&c.job);
     assert_int_equal(store_job_cancel(f->s, "j1", NULL), STORE_JOB_ACTIVE);
     assert_int_equal(store_job_cancel(f->s, "j1", NULL), STORE_JOB_ACTIVE); /* again */
-    struct store_finish fin = {.attempt_event = STORE_ATTEMPT_LOSE, .requeue = true, .max_losses = 5, .cause = {"infrastructure", "gone", "died", "host"}};
+    struct store_finish fin = {.attempt_event = STORE_ATTEMPT_LOSE,
+                               .requeue = true,
+                               .max_losses = 5,
+                               .cause = {"infrastructure", "gone", "died", "host"}};
     assert_int_equal(store_attempt_finish(f->s, &c.lease, &fin, NULL), STORE_JOB_CANCELED); /* not queued again */
     assert_int_equal(store_job_cancel(f->s, "nobody", NULL), JF_E_NOT_FOUND);
 }
@@ -260,7 +297,7 @@ static void test_reap(void **state) {
     assert_int_equal(claim(f, "b1", &c), 1);
     store_job_done(&c.job);
     assert_int_equal(store_leases_reap(f->s, "boot2", 1, NULL), 1); /* another boot */
-    assert_int_equal(state_of(f, "j1"), STORE_JOB_FAILED); /* its losses are used up */
+    assert_int_equal(state_of(f, "j1"), STORE_JOB_FAILED);          /* its losses are used up */
 }
 
 static void test_idempotency(void **state) {
@@ -276,7 +313,8 @@ static void test_idempotency(void **state) {
     assert_int_equal(store_idem_get(f->s, "jobs", "k", &back, NULL), 0);
     assert_string_equal(back.answer, "{\"x\":1}");
     free((void *)(uintptr_t)back.answer);
-    struct store_job stranger = {.id = "j3", .board_type = "type", .firmware = "sha256:none", .spec = (char *)(uintptr_t) "{}"};
+    struct store_job stranger = {
+        .id = "j3", .board_type = "type", .firmware = "sha256:none", .spec = (char *)(uintptr_t) "{}"};
     assert_int_equal(store_job_add(f->s, &stranger, NULL, &e), JF_E_NOT_FOUND);
     assert_string_equal(e.where, "/firmware");
 }
@@ -322,7 +360,8 @@ static void test_pages(void **state) {
     int total = 0;
     for (int n = 7; n == 7;) {
         struct store_job *jobs = NULL;
-        const struct store_job_filter filter = {.state = STORE_JOB_QUEUED, .below = below[0] ? below : NULL, .limit = 7};
+        const struct store_job_filter filter = {
+            .state = STORE_JOB_QUEUED, .below = below[0] ? below : NULL, .limit = 7};
         n = store_job_list(f->s, &filter, &jobs, NULL);
         for (int i = 0; i < n; i++) {
             char want[16];
@@ -352,7 +391,8 @@ static void test_backup(void **state) {
     assert_int_equal(store_schema_version(f->s), 1);
 }
 
-/* ---- concurrency: four benches work on one queue, each job is done exactly once --------------------------------------- */
+/* ---- concurrency: four benches work on one queue, each job is done exactly once
+ * --------------------------------------- */
 #define JOBS 120
 struct racer {
     struct fixture *f;
@@ -364,7 +404,8 @@ static void *race(void *arg) {
     struct racer *r = arg;
     struct store_claim c;
     for (int idle = 0; idle < 200;) {
-        const struct store_claim_request q = {.bench = r->bench, .board_type = "type", .owner = "me", .boot_id = "b", .ttl_ns = TTL, .alone = true};
+        const struct store_claim_request q = {
+            .bench = r->bench, .board_type = "type", .owner = "me", .boot_id = "b", .ttl_ns = TTL, .alone = true};
         if (store_job_claim(r->f->s, &q, &c, NULL) != 1) {
             idle++;
             (void)usleep(2000);
@@ -375,7 +416,8 @@ static void *race(void *arg) {
         struct store_result res = result_of("", &c.lease);
         store_id_new(clock_system(), res.id);
         struct store_finish fin = {.attempt_event = STORE_ATTEMPT_SUCCEED, .result = &res};
-        if (store_attempt_stage(r->f->s, &c.lease, STORE_ATTEMPT_RUN, NULL) == 0 && store_attempt_finish(r->f->s, &c.lease, &fin, NULL) == STORE_JOB_DONE &&
+        if (store_attempt_stage(r->f->s, &c.lease, STORE_ATTEMPT_RUN, NULL) == 0 &&
+            store_attempt_finish(r->f->s, &c.lease, &fin, NULL) == STORE_JOB_DONE &&
             store_lease_release(r->f->s, &c.lease, true, "", NULL) == 0) {
             r->done++;
         }
@@ -431,12 +473,18 @@ static void test_ids(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_order, setup, teardown),       cmocka_unit_test_setup_teardown(test_success_and_stale, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_retry, setup, teardown),       cmocka_unit_test_setup_teardown(test_result_then_failure_is_done, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),      cmocka_unit_test_setup_teardown(test_reap, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_idempotency, setup, teardown), cmocka_unit_test_setup_teardown(test_events, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_pages, setup, teardown),       cmocka_unit_test_setup_teardown(test_backup, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_race, setup, teardown),        cmocka_unit_test(test_ids),
+        cmocka_unit_test_setup_teardown(test_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_success_and_stale, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_retry, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_result_then_failure_is_done, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_reap, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_idempotency, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_events, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_pages, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_backup, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_race, setup, teardown),
+        cmocka_unit_test(test_ids),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
