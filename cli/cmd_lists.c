@@ -11,17 +11,20 @@
 
 #define OPT_END {"", OPT_FLAG, NULL, 0, 0, NULL, NULL}
 
-/* All items of a list, at most limit; base may carry a query. */
+/* All items of a list, at most limit (0: the list is not paged); base may carry a query. */
 static int collect(struct client *c, const char *base, long long limit, json_t **ret_items, struct err *reterr) {
     json_t *items = json_array();
     char cursor[512] = "";
     int r = 0;
-    while (items && (long long)json_array_size(items) < limit) {
-        char path[1024], page[24];
+    bool paged = limit > 0;
+    while (items && (!paged || (long long)json_array_size(items) < limit)) {
+        char path[1024], page[24] = "";
         json_t *doc = NULL;
         long long want = limit - (long long)json_array_size(items);
         (void)snprintf(path, sizeof path, "%s", base);
-        (void)snprintf(page, sizeof page, "%lld", want < 100 ? want : 100);
+        if (paged) {
+            (void)snprintf(page, sizeof page, "%lld", want < 100 ? want : 100);
+        }
         cmd_query(path, sizeof path, "limit", page);
         cmd_query(path, sizeof path, "cursor", cursor);
         r = client_json(c, "GET", path, NULL, &doc, reterr);
@@ -119,7 +122,7 @@ int cmd_benches(struct client *c, int argc, char **argv) {
     if (help) {
         return cmd_help("benches", rows);
     }
-    if (collect(c, "/benches", 1000, &items, &e) < 0) {
+    if (collect(c, "/benches", 0, &items, &e) < 0) {
         return cmd_fail(&e);
     }
     if (json) {

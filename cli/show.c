@@ -71,7 +71,7 @@ char *show_clean(char *s) {
 }
 
 struct show_table *show_table_new(const char *const *headings, size_t n) {
-    struct show_table *t = n <= SHOW_COLS ? calloc(1, sizeof *t) : NULL;
+    struct show_table *t = n > 0 && n <= SHOW_COLS ? calloc(1, sizeof *t) : NULL;
     const char *plain[SHOW_COLS];
     if (!t) {
         return NULL;

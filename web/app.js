@@ -56,7 +56,7 @@ function benchCard(b) {
 }
 
 async function readBenches() {
-  const { items } = await get("/benches?limit=100");
+  const { items } = await get("/benches");
   $("benches").replaceChildren(...(items.length ? items.map(benchCard) : [el("p", { class: "empty" }, "none configured")]));
 }
 
