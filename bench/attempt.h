@@ -2,8 +2,8 @@
  * One attempt on one bench: its state, shared by the files that carry out its stages. Main thread only; every wait goes
  * through attempt_wait, which polls socket, board, flash tool, capture and trace writer, so that a cancel or the end of
  * the daemon is seen within 100 ms wherever the attempt stands.
- * Invariants: A1 the board is brought to its safe state on every path; A2 nothing is erased before probe and chip are the
- * configured ones; A3 a result is either complete on disk or absent. */
+ * Invariants: A1 the board is brought to its safe state on every path; A2 nothing is erased before probe and chip are
+ * the configured ones; A3 a result is either complete on disk or absent. */
 #ifndef BENCH_ATTEMPT_H
 #define BENCH_ATTEMPT_H
 
@@ -49,19 +49,22 @@ struct worker {
     struct bench_conf conf;
     struct msg_link link;
     const char *spool_root;
-    int lock_fd; /* inherited by children; -1: none */
-    int signal_fd; /* readable: somebody asked the process to end; -1: none */
+    int lock_fd;                        /* inherited by children; -1: none */
+    int signal_fd;                      /* readable: somebody asked the process to end; -1: none */
     const char *barrier, *barrier_file; /* test barriers, see PROTOCOL.md; NULL: none */
-    int quiet_ms, beyond_ms, off_ms; /* idle stretch, capture beyond the windows, supply off; WORKER_* unless a test hurries */
-    bool drain, bye; /* asked for */
+    int quiet_ms, beyond_ms,
+        off_ms;       /* idle stretch, capture beyond the windows, supply off; WORKER_* unless a test hurries */
+    bool drain, bye;  /* asked for */
     uint64_t refused; /* messages about other attempts */
     void (*on_text)(void *user, const char *text); /* stand-alone mode: a line for a person; NULL: none */
     void *user;
 };
 
-#define WORKER_QUIET_MS 1400 /* a declared idle stretch is 1 s at least, 100 ms and 10 tau away from traffic; and some reserve */
-#define WORKER_BEYOND_MS 4300 /* streaming: capture this long before the first and after the last window (loss check) */
-#define WORKER_OFF_MS 900 /* supply off: longer than any board's buffers hold (and the last third is watched) */
+#define WORKER_QUIET_MS                                                                                                \
+    1400 /* a declared idle stretch is 1 s at least, 100 ms and 10 tau away from traffic; and some reserve */
+#define WORKER_BEYOND_MS 4300 /* streaming: capture this long before the first and after the last window (loss check)  \
+                               */
+#define WORKER_OFF_MS 900     /* supply off: longer than any board's buffers hold (and the last third is watched) */
 
 struct attempt_input {
     char id[80];
@@ -81,9 +84,9 @@ struct attempt {
 
     int stage;
     int64_t deadline_ns, stage_deadline_ns; /* mono */
-    bool cancel, acked; /* said by the daemon */
-    bool unwinding; /* release: cancel and deadlines no longer interrupt */
-    struct err err; /* why it failed; code 0: it did not */
+    bool cancel, acked;                     /* said by the daemon */
+    bool unwinding;                         /* release: cancel and deadlines no longer interrupt */
+    struct err err;                         /* why it failed; code 0: it did not */
     int err_stage;
     const char *part; /* what failed: probe, board, analyzer, power, host; NULL */
 
@@ -104,10 +107,10 @@ struct attempt {
     struct measure_capture *cap; /* owned */
     struct measure_config cfg;
     double latency_s; /* by calibration */
-    uint32_t n; /* inferences per window */
+    uint32_t n;       /* inferences per window */
     uint64_t boots_expected;
     bool reset_seen;
-    int segment; /* acquisitions so far */
+    int segment;      /* acquisitions so far */
     int loaded_input; /* index in the board's buffer; -1: the embedded one */
     int windows_done;
     int64_t capture_start_raw_ns;
@@ -137,7 +140,8 @@ int attempt_capture(struct attempt *a, const struct capture_request *q, int budg
 /* Switches the supply through the analyzer. */
 int attempt_supply(struct attempt *a, bool on, struct err *reterr) JF_MUST_CHECK;
 /* One operation of the flash runner, to its end. *ret_equal: FLASH_COMPARE; may be NULL. */
-int attempt_flash(struct attempt *a, enum flash_op op, int deadline_ms, bool *ret_equal, struct err *reterr) JF_MUST_CHECK;
+int attempt_flash(struct attempt *a, enum flash_op op, int deadline_ms, bool *ret_equal,
+                  struct err *reterr) JF_MUST_CHECK;
 /* Sends a command and waits for m-ready. JF_E_DUT_SILENT, JF_E_DUT_ERROR (with the board's line). */
 int attempt_command(struct attempt *a, const char *text, int timeout_ms, struct err *reterr) JF_MUST_CHECK;
 void attempt_log(struct attempt *a, const char *stream, const char *fmt, ...) JF_PRINTF(3, 4);
@@ -156,12 +160,13 @@ int attempt_blame(struct attempt *a, const char *part, int code);
 int stage_prepare(struct attempt *a, struct err *reterr) JF_MUST_CHECK; /* prepare.c */
 int stage_flash(struct attempt *a, struct err *reterr) JF_MUST_CHECK;
 int stage_arm(struct attempt *a, struct err *reterr) JF_MUST_CHECK;
-int stage_run(struct attempt *a, struct err *reterr) JF_MUST_CHECK; /* windows.c */
+int stage_run(struct attempt *a, struct err *reterr) JF_MUST_CHECK;       /* windows.c */
 int run_start_board(struct attempt *a, struct err *reterr) JF_MUST_CHECK; /* start.c: recipe, boot, who are you */
 
 int stage_analyse(struct attempt *a, struct err *reterr) JF_MUST_CHECK; /* result.c */
 int stage_store(struct attempt *a, struct err *reterr) JF_MUST_CHECK;
-/* release.c: everything that is open, in reverse order; *ret_text says in words what was done. true: the board is safe. */
+/* release.c: everything that is open, in reverse order; *ret_text says in words what was done. true: the board is safe.
+ */
 bool stage_release(struct attempt *a, char *ret_text, size_t size);
 /* The board's safe state without any attempt (jf-bench safe): 0 when confirmed. */
 int safe_run(struct worker *w, struct err *reterr);

@@ -12,7 +12,7 @@
 
 #include "bench/item.h"
 
-#define PUMP_MS 50 /* longest wait of one pump: a request waits no longer */
+#define PUMP_MS 50       /* longest wait of one pump: a request waits no longer */
 #define RING_PUT_MS 4000 /* how long the writer may stand still before the capture fails */
 
 struct capture {
@@ -31,7 +31,7 @@ struct capture {
     struct capture_view view;
     double supply_v;
     struct power_dev *dev; /* written by the capture thread under lock; main reads it for cancel only */
-    bool canceled; /* power_dev_cancel was asked for: an ACQUIRE ends */
+    bool canceled;         /* power_dev_cancel was asked for: an ACQUIRE ends */
 
     /* capture thread only */
     bool segment_end;

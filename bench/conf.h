@@ -17,7 +17,8 @@ enum conf_start { CONF_START_POWER_CYCLE, CONF_START_PROBE_RESET };
 struct bench_conf {
     const char *name;
     bool is_virtual;
-    const json_t *board, *board_type, *probe, *flash, *analyzer; /* objects; flash: what the runner is told of the board */
+    const json_t *board, *board_type, *probe, *flash,
+        *analyzer; /* objects; flash: what the runner is told of the board */
     const char *type_name, *unit_serial;
     const char *runner; /* flash runner's name */
     const char *driver; /* power driver's name */
@@ -29,9 +30,9 @@ struct bench_conf {
     enum conf_start start;
     enum measure_scheme scheme;
     double clock_tol_rel;
-    double boot_s; /* longest time from reset to m-ready */
+    double boot_s;        /* longest time from reset to m-ready */
     double off_current_a; /* above this with the supply off: back-powered */
-    const char *idle; /* idle state to ask for: "spin" | "wfi", NULL: leave */
+    const char *idle;     /* idle state to ask for: "spin" | "wfi", NULL: leave */
 };
 /* JF_E_INVAL; reterr->where names the field ("supply.voltage_v"). */
 int bench_conf_parse(const json_t *root, struct bench_conf *ret_c, struct err *reterr) JF_MUST_CHECK;
@@ -52,9 +53,9 @@ struct job_conf {
     int windows;
     uint32_t inferences; /* 0: chosen */
     uint32_t warmup;
-    double window_s; /* length to aim at; 0: the method's */
-    double supply_v; /* NAN: the bench's */
-    double rate_hz; /* 0: the driver's best */
+    double window_s;  /* length to aim at; 0: the method's */
+    double supply_v;  /* NAN: the bench's */
+    double rate_hz;   /* 0: the driver's best */
     double timeout_s; /* 0: none of its own */
     struct job_expect expect;
 };

@@ -129,7 +129,8 @@ static void on_text(struct dut *d, const struct dut_line *l) {
     case DUT_MODEL:
         copy_text(a->model, sizeof a->model, l->text, l->text_len);
         break;
-    case DUT_INIT_DONE: /* once a boot; the line before it may have run into the cut-off last words of the old firmware */
+    case DUT_INIT_DONE: /* once a boot; the line before it may have run into the cut-off last words of the old firmware
+                         */
         d->n_boots++;
         break;
     case DUT_MODE:

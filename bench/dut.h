@@ -57,9 +57,9 @@ struct dut {
     bool reply_open; /* U1 */
     bool load_done;
     uint64_t n_ready, n_boots, n_lines; /* lines that mean something */
-    uint64_t n_printable; /* bytes that could be text: for the silence check */
-    int64_t last_byte_ns; /* raw; either direction */
-    bool error; /* the reply holds an error line */
+    uint64_t n_printable;               /* bytes that could be text: for the silence check */
+    int64_t last_byte_ns;               /* raw; either direction */
+    bool error;                         /* the reply holds an error line */
     char error_text[160];
     struct dut_about about;
     struct dut_infer infer;

@@ -17,31 +17,31 @@
 #define DUT_FIELDS_MAX 16
 
 enum dut_line_kind {
-    DUT_OTHER, /* anything else: kept in the log */
-    DUT_READY, /* m-ready */
-    DUT_ERROR, /* e-[text] or e-?text */
-    DUT_INIT_DONE, /* m-init-done */
-    DUT_MODE, /* m-timestamp-mode-<text> */
-    DUT_LAP_US, /* m-lap-us-<number> */
-    DUT_NAME, /* m-name-dut-[text] */
-    DUT_PROFILE, /* m-profile-[text] */
-    DUT_MODEL, /* m-model-[text] */
-    DUT_EXPECTING, /* m-[Expecting <number> bytes] */
-    DUT_LOAD_DONE, /* m-load-done */
+    DUT_OTHER,        /* anything else: kept in the log */
+    DUT_READY,        /* m-ready */
+    DUT_ERROR,        /* e-[text] or e-?text */
+    DUT_INIT_DONE,    /* m-init-done */
+    DUT_MODE,         /* m-timestamp-mode-<text> */
+    DUT_LAP_US,       /* m-lap-us-<number> */
+    DUT_NAME,         /* m-name-dut-[text] */
+    DUT_PROFILE,      /* m-profile-[text] */
+    DUT_MODEL,        /* m-model-[text] */
+    DUT_EXPECTING,    /* m-[Expecting <number> bytes] */
+    DUT_LOAD_DONE,    /* m-load-done */
     DUT_WARMUP_START, /* m-warmup-start-<number> */
     DUT_WARMUP_DONE,
     DUT_INFER_START, /* m-infer-start-<number> */
     DUT_INFER_DONE,
     DUT_RESULTS, /* m-results-[text] */
-    DUT_JF /* m-jf-<word>-[text] */
+    DUT_JF       /* m-jf-<word>-[text] */
 };
 
 struct dut_line {
     enum dut_line_kind kind;
     bool from_interface; /* the line came through an interface board: "[dut]: " was taken off */
-    uint64_t number; /* where the kind has one */
-    char word[24]; /* DUT_JF */
-    const char *text; /* borrowed from the line, without brackets */
+    uint64_t number;     /* where the kind has one */
+    char word[24];       /* DUT_JF */
+    const char *text;    /* borrowed from the line, without brackets */
     size_t text_len;
 };
 

@@ -50,18 +50,40 @@ struct options {
     bool json;
 };
 
-enum { OPT_BENCH = 256, OPT_SPOOL, OPT_SOCKET, OPT_LOCK, OPT_FW, OPT_METHOD, OPT_WINDOWS, OPT_WINDOW_S, OPT_INFERENCES, OPT_WARMUP, OPT_INPUT,
-       OPT_EXPECT, OPT_JSON, OPT_HELP, OPT_VERSION };
+enum {
+    OPT_BENCH = 256,
+    OPT_SPOOL,
+    OPT_SOCKET,
+    OPT_LOCK,
+    OPT_FW,
+    OPT_METHOD,
+    OPT_WINDOWS,
+    OPT_WINDOW_S,
+    OPT_INFERENCES,
+    OPT_WARMUP,
+    OPT_INPUT,
+    OPT_EXPECT,
+    OPT_JSON,
+    OPT_HELP,
+    OPT_VERSION
+};
 
-static const struct option long_options[] = {
-    {"bench-json", required_argument, NULL, OPT_BENCH}, {"spool", required_argument, NULL, OPT_SPOOL},
-    {"socket-fd", required_argument, NULL, OPT_SOCKET}, {"lock-fd", required_argument, NULL, OPT_LOCK},
-    {"firmware", required_argument, NULL, OPT_FW},      {"method", required_argument, NULL, OPT_METHOD},
-    {"windows", required_argument, NULL, OPT_WINDOWS},  {"window-s", required_argument, NULL, OPT_WINDOW_S},
-    {"inferences", required_argument, NULL, OPT_INFERENCES}, {"warmup", required_argument, NULL, OPT_WARMUP},
-    {"input", required_argument, NULL, OPT_INPUT},      {"expect-crc", required_argument, NULL, OPT_EXPECT},
-    {"json", no_argument, NULL, OPT_JSON},              {"help", no_argument, NULL, OPT_HELP},
-    {"version", no_argument, NULL, OPT_VERSION},        {NULL, 0, NULL, 0}};
+static const struct option long_options[] = {{"bench-json", required_argument, NULL, OPT_BENCH},
+                                             {"spool", required_argument, NULL, OPT_SPOOL},
+                                             {"socket-fd", required_argument, NULL, OPT_SOCKET},
+                                             {"lock-fd", required_argument, NULL, OPT_LOCK},
+                                             {"firmware", required_argument, NULL, OPT_FW},
+                                             {"method", required_argument, NULL, OPT_METHOD},
+                                             {"windows", required_argument, NULL, OPT_WINDOWS},
+                                             {"window-s", required_argument, NULL, OPT_WINDOW_S},
+                                             {"inferences", required_argument, NULL, OPT_INFERENCES},
+                                             {"warmup", required_argument, NULL, OPT_WARMUP},
+                                             {"input", required_argument, NULL, OPT_INPUT},
+                                             {"expect-crc", required_argument, NULL, OPT_EXPECT},
+                                             {"json", no_argument, NULL, OPT_JSON},
+                                             {"help", no_argument, NULL, OPT_HELP},
+                                             {"version", no_argument, NULL, OPT_VERSION},
+                                             {NULL, 0, NULL, 0}};
 
 static bool to_long(const char *s, long lo, long hi, long *ret_v) {
     char *end;
@@ -89,25 +111,53 @@ static bool take_option(struct options *o, int c) {
     long n = 0;
     bool good = true;
     switch (c) {
-    case OPT_BENCH: o->bench_json = optarg; break;
-    case OPT_SPOOL: o->spool = optarg; break;
-    case OPT_FW: o->firmware = optarg; break;
-    case OPT_METHOD: o->method = optarg; break;
-    case OPT_EXPECT: o->expect_crc = optarg; break;
-    case OPT_JSON: o->json = true; break;
-    case OPT_SOCKET: good = to_long(optarg, 0, 1 << 20, &n); o->socket_fd = (int)n; break;
-    case OPT_LOCK: good = to_long(optarg, 0, 1 << 20, &n); o->lock_fd = (int)n; break;
-    case OPT_WINDOWS: good = to_long(optarg, 1, MEASURE_MAX_WINDOWS, &o->windows); break;
-    case OPT_INFERENCES: good = to_long(optarg, 1, 100000000, &o->inferences); break;
-    case OPT_WARMUP: good = to_long(optarg, 0, 1000000, &o->warmup); break;
-    case OPT_WINDOW_S: good = to_seconds(optarg, &o->window_s); break;
+    case OPT_BENCH:
+        o->bench_json = optarg;
+        break;
+    case OPT_SPOOL:
+        o->spool = optarg;
+        break;
+    case OPT_FW:
+        o->firmware = optarg;
+        break;
+    case OPT_METHOD:
+        o->method = optarg;
+        break;
+    case OPT_EXPECT:
+        o->expect_crc = optarg;
+        break;
+    case OPT_JSON:
+        o->json = true;
+        break;
+    case OPT_SOCKET:
+        good = to_long(optarg, 0, 1 << 20, &n);
+        o->socket_fd = (int)n;
+        break;
+    case OPT_LOCK:
+        good = to_long(optarg, 0, 1 << 20, &n);
+        o->lock_fd = (int)n;
+        break;
+    case OPT_WINDOWS:
+        good = to_long(optarg, 1, MEASURE_MAX_WINDOWS, &o->windows);
+        break;
+    case OPT_INFERENCES:
+        good = to_long(optarg, 1, 100000000, &o->inferences);
+        break;
+    case OPT_WARMUP:
+        good = to_long(optarg, 0, 1000000, &o->warmup);
+        break;
+    case OPT_WINDOW_S:
+        good = to_seconds(optarg, &o->window_s);
+        break;
     case OPT_INPUT:
         good = o->n_inputs < JOB_MAX_INPUTS;
         if (good) {
             o->inputs[o->n_inputs++] = optarg;
         }
         break;
-    default: good = false; break;
+    default:
+        good = false;
+        break;
     }
     return good;
 }
@@ -133,8 +183,8 @@ static json_t *file_object(const char *path) { /* {"id": "sha256:...", "path"}; 
 }
 
 static json_t *once_request(const struct options *o, struct err *reterr) {
-    json_t *job = json_pack("{s:s, s:I, s:I, s:f}", "method", o->method, "windows", (json_int_t)o->windows, "warmup", (json_int_t)o->warmup, "window_s",
-                            o->window_s);
+    json_t *job = json_pack("{s:s, s:I, s:I, s:f}", "method", o->method, "windows", (json_int_t)o->windows, "warmup",
+                            (json_int_t)o->warmup, "window_s", o->window_s);
     json_t *inputs = json_array(), *fw = file_object(o->firmware);
     if (!fw) {
         (void)err_set_errno(reterr, JF_E_IO, errno, "%s", o->firmware);
@@ -161,8 +211,8 @@ static json_t *once_request(const struct options *o, struct err *reterr) {
     }
     char name[64];
     (void)snprintf(name, sizeof name, "once-%lld-%ld", (long long)time(NULL), (long)getpid());
-    return json_pack("{s:s, s:s, s:i, s:o, s:o, s:o, s:i}", "type", "run", "attempt", name, "epoch", 0, "job", job, "firmware", fw, "inputs", inputs,
-                     "deadline_s", 7200);
+    return json_pack("{s:s, s:s, s:i, s:o, s:o, s:o, s:i}", "type", "run", "attempt", name, "epoch", 0, "job", job,
+                     "firmware", fw, "inputs", inputs, "deadline_s", 7200);
 }
 
 static void say(void *user, const char *text) {
@@ -181,12 +231,13 @@ static void print_summary(const json_t *stored) {
     size_t i;
     json_t *reason;
     json_array_foreach(json_object_get(r, "reasons"), i, reason) {
-        (void)printf("  %-16s %s\n", json_string_value(json_object_get(reason, "code")), json_string_value(json_object_get(reason, "text")));
+        (void)printf("  %-16s %s\n", json_string_value(json_object_get(reason, "code")),
+                     json_string_value(json_object_get(reason, "text")));
     }
     (void)printf("gross energy       %.6g J per inference, U95 %.3g J\n", figure(r, "energy_per_inference_j", "median"),
                  figure(r, "energy_per_inference_j", "u95"));
-    (void)printf("net energy         %.6g J per inference, U95 %.3g J\n", figure(r, "net_energy_per_inference_j", "median"),
-                 figure(r, "net_energy_per_inference_j", "u95"));
+    (void)printf("net energy         %.6g J per inference, U95 %.3g J\n",
+                 figure(r, "net_energy_per_inference_j", "median"), figure(r, "net_energy_per_inference_j", "u95"));
     (void)printf("latency            %.6g s\n", figure(r, "latency_per_inference_s", "median"));
     (void)printf("trace              %s\n", json_string_value(json_object_get(trace, "path")));
 }
@@ -214,7 +265,8 @@ static int run_once(struct worker *w, const struct options *o, struct err *reter
     return r;
 }
 
-/* SIGINT and SIGTERM become a descriptor: an attempt ends by its release, never in the middle. Blocked before any thread starts. */
+/* SIGINT and SIGTERM become a descriptor: an attempt ends by its release, never in the middle. Blocked before any
+ * thread starts. */
 static int open_signals(void) {
     sigset_t set;
     (void)sigemptyset(&set);
@@ -256,7 +308,8 @@ static int bad_usage(const char *text) {
 }
 
 int main(int argc, char **argv) {
-    struct options o = {.spool = "spool", .method = "quick", .socket_fd = -1, .lock_fd = -1, .windows = 5, .warmup = 10};
+    struct options o = {
+        .spool = "spool", .method = "quick", .socket_fd = -1, .lock_fd = -1, .windows = 5, .warmup = 10};
     int c;
     while ((c = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
         if (c == OPT_HELP) {
@@ -291,7 +344,8 @@ int main(int argc, char **argv) {
     struct err e = {0};
     int r = dispatch(command, &o, &e);
     if (r < 0) {
-        log_error(&log, "%s: %s%s%s", err_word(r), e.where, e.where[0] ? ": " : "", e.text[0] ? e.text : err_sentence(r));
+        log_error(&log, "%s: %s%s%s", err_word(r), e.where, e.where[0] ? ": " : "",
+                  e.text[0] ? e.text : err_sentence(r));
     }
     return r < 0 ? 1 : r;
 }

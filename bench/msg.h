@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Packets between worker and daemon (bench/PROTOCOL.md): one JSON object per SOCK_SEQPACKET packet, at most
- * MSG_BYTES_MAX bytes. Main thread only. With fd -1 (stand-alone mode) everything sent is accepted and nothing comes. */
+ * MSG_BYTES_MAX bytes. Main thread only. With fd -1 (stand-alone mode) everything sent is accepted and nothing comes.
+ */
 #ifndef BENCH_MSG_H
 #define BENCH_MSG_H
 
@@ -13,13 +14,13 @@
 
 #define MSG_BYTES_MAX 65536
 #define MSG_TEXT_MAX 4096 /* longest text put into one message; the rest is in the log file */
-#define MSG_WAIT_MS 5000 /* budget of a message that must arrive */
+#define MSG_WAIT_MS 5000  /* budget of a message that must arrive */
 
 struct msg_link {
     int fd; /* borrowed; -1: none */
     const struct clock_src *clock;
     uint64_t dropped; /* messages not sent because the socket was full */
-    bool gone; /* end of file or a hard error was seen */
+    bool gone;        /* end of file or a hard error was seen */
 };
 
 void msg_init(struct msg_link *ret_m, int fd, const struct clock_src *clock);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * Stages prepare, flash and arm: open and lock everything, look who is there, put the image in place, start the stream. */
+ * Stages prepare, flash and arm: open and lock everything, look who is there, put the image in place, start the stream.
+ */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -10,7 +11,7 @@
 
 #define OPEN_MS 20000
 #define RING_SLOTS 256 /* blocks: at 100 kS/s in 10-ms blocks some seconds of a stalled disk */
-#define SETTLE_MS 300 /* after the supply comes on */
+#define SETTLE_MS 300  /* after the supply comes on */
 
 static void on_tool_line(void *user, const char *line) { attempt_log(user, "openocd", "%s", line); }
 
@@ -33,8 +34,8 @@ static unsigned trace_channels(const struct power_info *i) {
 /* The trace names who measured, for readers that have the file alone. */
 static json_t *trace_info_object(const struct attempt *a) {
     return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "bench", a->w->conf.name, "attempt", a->id, "board_type",
-                     a->w->conf.type_name, "board_serial", a->w->conf.unit_serial, "analyzer", a->info.driver, "model", a->info.model, "firmware",
-                     a->firmware_id);
+                     a->w->conf.type_name, "board_serial", a->w->conf.unit_serial, "analyzer", a->info.driver, "model",
+                     a->info.model, "firmware", a->firmware_id);
 }
 
 static int open_tracer(struct attempt *a, struct err *reterr) {
@@ -44,8 +45,11 @@ static int open_tracer(struct attempt *a, struct err *reterr) {
         return err_set(reterr, r, "the trace's path is too long");
     }
     (void)remove(path); /* a torn file of an earlier try of this very attempt */
-    struct tracer_spec spec = {.path = path, .channels = trace_channels(&a->info), .voltage_v = a->supply_v,
-                               .block = a->info.shape == POWER_BLOCK, .info = trace_info_object(a)};
+    struct tracer_spec spec = {.path = path,
+                               .channels = trace_channels(&a->info),
+                               .voltage_v = a->supply_v,
+                               .block = a->info.shape == POWER_BLOCK,
+                               .info = trace_info_object(a)};
     return attempt_blame(a, "host", tracer_new(&spec, a->ring, &a->tracer, reterr));
 }
 
@@ -53,7 +57,8 @@ static int check_analyzer(struct attempt *a, struct err *reterr) {
     const struct bench_conf *c = &a->w->conf;
     int need = c->scheme == MEASURE_SCHEME_PHASES ? 5 : 1;
     if (a->info.n_markers < need) {
-        return err_set(reterr, JF_E_UNSUPPORTED, "the marker scheme needs %d lines and the analyzer delivers %d", need, a->info.n_markers);
+        return err_set(reterr, JF_E_UNSUPPORTED, "the marker scheme needs %d lines and the analyzer delivers %d", need,
+                       a->info.n_markers);
     }
     if (c->supply == CONF_SUPPLY_ANALYZER && !(a->info.caps & POWER_CAP_SUPPLY)) {
         return err_set(reterr, JF_E_UNSUPPORTED, "the analyzer %s cannot feed the board", a->info.driver);
@@ -77,8 +82,8 @@ static int open_analyzer(struct attempt *a, struct err *reterr) {
         return r;
     }
     a->info = rep.info;
-    attempt_log(a, "analyzer", "%s %s, serial %s, firmware %s, %s", rep.info.driver, rep.info.model, rep.info.serial, rep.info.firmware,
-                power_maturity_name(rep.info.maturity));
+    attempt_log(a, "analyzer", "%s %s, serial %s, firmware %s, %s", rep.info.driver, rep.info.model, rep.info.serial,
+                rep.info.firmware, power_maturity_name(rep.info.maturity));
     return attempt_blame(a, "analyzer", check_analyzer(a, reterr));
 }
 
@@ -122,8 +127,8 @@ int stage_prepare(struct attempt *a, struct err *reterr) {
         return r;
     }
     a->identified = a->w->runner->identity(a->flash, &a->identity) == 0;
-    attempt_log(a, "worker", "probe %s, chip id 0x%08x, %s %s", a->identity.probe_serial, a->identity.chip_id, a->identity.runner,
-                a->identity.runner_version);
+    attempt_log(a, "worker", "probe %s, chip id 0x%08x, %s %s", a->identity.probe_serial, a->identity.chip_id,
+                a->identity.runner, a->identity.runner_version);
     return 0;
 }
 
@@ -170,7 +175,8 @@ int stage_arm(struct attempt *a, struct err *reterr) {
     struct capture_view v = {0};
     while (v.samples == 0) {
         if (clock_mono_ns(a->w->clock) >= until) {
-            return attempt_blame(a, "analyzer", err_set(reterr, JF_E_STALLED, "the analyzer was started and sent no sample"));
+            return attempt_blame(a, "analyzer",
+                                 err_set(reterr, JF_E_STALLED, "the analyzer was started and sent no sample"));
         }
         r = attempt_wait(a, until, reterr);
         if (r < 0) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * The board's safe state, and giving back everything that an attempt holds, in reverse order (invariant A1). Safe is: supply
- * off where the bench feeds the board, else the core held in reset by the probe. */
+ * The board's safe state, and giving back everything that an attempt holds, in reverse order (invariant A1). Safe is:
+ * supply off where the bench feeds the board, else the core held in reset by the probe. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +25,8 @@ static bool make_safe(struct attempt *a, char *text, size_t size) {
             (void)snprintf(text, size, "supply off");
             return true;
         }
-        (void)snprintf(text, size, "the supply could not be switched off: %.150s", e.text[0] ? e.text : "the analyzer is not open");
+        (void)snprintf(text, size, "the supply could not be switched off: %.150s",
+                       e.text[0] ? e.text : "the analyzer is not open");
         return false;
     }
     if (a->flash && attempt_flash(a, FLASH_RESET_HALT, 15000, NULL, &e) == 0) {
@@ -112,7 +113,8 @@ int safe_run(struct worker *w, struct err *reterr) {
     a->supply_v = w->conf.measure_supply.voltage_v;
     int r = 0;
     char dir[] = "/tmp/jf-bench-safe-XXXXXX", text[256] = "";
-    struct flash_env env = {.proc = w->proc, .clock = w->clock, .keep_fds = &w->lock_fd, .n_keep_fds = w->lock_fd >= 0 ? 1 : 0};
+    struct flash_env env = {
+        .proc = w->proc, .clock = w->clock, .keep_fds = &w->lock_fd, .n_keep_fds = w->lock_fd >= 0 ? 1 : 0};
     struct capture_request q = {.op = CAPTURE_OPEN};
     struct capture_reply rep;
     if (!mkdtemp(dir)) {

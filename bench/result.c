@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * Stages analyse and store: the capture's description completed, trace closed and analysed by its thread, result file with
- * provenance written and offered to the daemon. */
+ * Stages analyse and store: the capture's description completed, trace closed and analysed by its thread, result file
+ * with provenance written and offered to the daemon. */
 #include <math.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -13,11 +13,17 @@
 #define ANALYSE_MS 100000
 #define ACK_MS 60000
 
-static void put(json_t *obj, const char *key, json_t *value) { (void)json_object_set_new(obj, key, value ? value : json_null()); }
+static void put(json_t *obj, const char *key, json_t *value) {
+    (void)json_object_set_new(obj, key, value ? value : json_null());
+}
 
-static void put_text(json_t *obj, const char *key, const char *s) { put(obj, key, s && s[0] ? json_string(s) : json_null()); }
+static void put_text(json_t *obj, const char *key, const char *s) {
+    put(obj, key, s && s[0] ? json_string(s) : json_null());
+}
 
-static void put_real(json_t *obj, const char *key, double v) { put(obj, key, isfinite(v) ? json_real(v) : json_null()); }
+static void put_real(json_t *obj, const char *key, double v) {
+    put(obj, key, isfinite(v) ? json_real(v) : json_null());
+}
 
 static void put_time(json_t *obj, const char *key, int64_t wall_ns) {
     char text[CLOCK_RFC3339_SIZE];
@@ -46,8 +52,13 @@ static void fill_instrument(const struct attempt *a) {
     m->n_ranges = p->n_ranges;
     for (int i = 0; i < p->n_ranges && i < MEASURE_MAX_RANGES; i++) {
         const struct power_range *r = &p->ranges[i];
-        m->ranges[i] = (struct measure_range){.from_a = r->from_a, .to_a = r->to_a, .gain_rel = r->gain_rel, .offset_a = r->offset_a,
-                                              .resolution_a = r->resolution_a, .shunt_ohm = r->shunt_ohm, .kind = (enum measure_spec)r->kind};
+        m->ranges[i] = (struct measure_range){.from_a = r->from_a,
+                                              .to_a = r->to_a,
+                                              .gain_rel = r->gain_rel,
+                                              .offset_a = r->offset_a,
+                                              .resolution_a = r->resolution_a,
+                                              .shunt_ohm = r->shunt_ohm,
+                                              .kind = (enum measure_spec)r->kind};
     }
     m->shared_reference = p->range_shared_reference;
     m->voltage_gain_rel = p->voltage_gain_rel;
@@ -62,7 +73,7 @@ static void fill_capture(struct attempt *a) {
     fill_instrument(a);
     a->cap->supply = c->measure_supply;
     a->cap->supply.voltage_v = a->supply_v;
-    a->cap->supply.provenance = a->info.caps & POWER_CAP_VOLTAGE ? MEASURE_VOLTAGE_MEASURED
+    a->cap->supply.provenance = a->info.caps & POWER_CAP_VOLTAGE    ? MEASURE_VOLTAGE_MEASURED
                                 : c->supply == CONF_SUPPLY_ANALYZER ? MEASURE_VOLTAGE_SET
                                                                     : MEASURE_VOLTAGE_STATED;
     a->cap->scheme = c->scheme;
@@ -109,8 +120,9 @@ int stage_analyse(struct attempt *a, struct err *reterr) {
         return attempt_blame(a, r == JF_E_STALLED ? "analyzer" : "host", r);
     }
     a->has_trace = true;
-    attempt_log(a, "worker", "verdict %s, %d of %d windows usable, %.6g J per inference, %.6g s", measure_verdict_name(res->verdict), res->n_usable,
-                res->n_windows, res->energy.median, res->latency.median);
+    attempt_log(a, "worker", "verdict %s, %d of %d windows usable, %.6g J per inference, %.6g s",
+                measure_verdict_name(res->verdict), res->n_usable, res->n_windows, res->energy.median,
+                res->latency.median);
     return 0;
 }
 
@@ -182,7 +194,8 @@ static json_t *provenance_json(const struct attempt *a) {
     put_text(o, "board_type", c->type_name);
     put_text(o, "board_serial", c->unit_serial);
     put_text(o, "marker_scheme", measure_scheme_name(c->scheme));
-    put_text(o, "start", c->start == CONF_START_POWER_CYCLE && a->info.shape == POWER_STREAMING ? "power_cycle" : "probe_reset");
+    put_text(o, "start",
+             c->start == CONF_START_POWER_CYCLE && a->info.shape == POWER_STREAMING ? "power_cycle" : "probe_reset");
     put(o, "flash_skipped", json_boolean(a->flash_skipped));
     put(o, "inferences_per_window", json_integer(a->n));
     put(o, "warmup", json_integer(a->job.warmup));
@@ -232,8 +245,9 @@ static json_t *result_json(const struct attempt *a, const struct measure_result 
     put(o, "windows", windows);
     char path[SPOOL_PATH_MAX];
     if (a->has_trace && spool_path(&a->spool, "trace.jft", path) == 0) {
-        put(o, "trace", json_pack("{s:s, s:s, s:I, s:f}", "path", path, "sha256", a->trace.sha256, "size", (json_int_t)a->trace.size,
-                                  "duration_s", a->trace.duration_s));
+        put(o, "trace",
+            json_pack("{s:s, s:s, s:I, s:f}", "path", path, "sha256", a->trace.sha256, "size",
+                      (json_int_t)a->trace.size, "duration_s", a->trace.duration_s));
     } else {
         put(o, "trace", json_null());
     }

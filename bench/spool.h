@@ -26,7 +26,8 @@ struct spool {
 /* Creates root/attempt (0700). The attempt's name may hold only [A-Za-z0-9._-] and not start with '.'. */
 int spool_open(struct spool *ret_s, const char *root, const char *attempt, const struct clock_src *clock,
                struct err *reterr) JF_MUST_CHECK;
-/* "<RFC 3339> <stream>: <text>"; control characters are replaced. Beyond the cap one last line says that the log is cut. */
+/* "<RFC 3339> <stream>: <text>"; control characters are replaced. Beyond the cap one last line says that the log is
+ * cut. */
 void spool_log(struct spool *s, const char *stream, const char *text);
 int spool_path(const struct spool *s, const char *name, char ret_path[SPOOL_PATH_MAX]) JF_MUST_CHECK;
 /* Writes obj as dir/name durably. ret_size and ret_sha256 (hex, 65 bytes) may be NULL. */

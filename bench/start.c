@@ -29,8 +29,8 @@ static int watch_off(struct attempt *a, struct err *reterr) {
     }
     bool talks = a->dut.n_lines > 0 || a->dut.n_printable >= 4;
     a->cap->device.back_powered = talks || high || amp > a->w->conf.off_current_a;
-    attempt_log(a, "worker", "supply off: %.3g A, markers %s, serial line %s%s", amp, high ? "high" : "low", talks ? "talking" : "silent",
-                a->cap->device.back_powered ? ": fed from elsewhere" : "");
+    attempt_log(a, "worker", "supply off: %.3g A, markers %s, serial line %s%s", amp, high ? "high" : "low",
+                talks ? "talking" : "silent", a->cap->device.back_powered ? ": fed from elsewhere" : "");
     return 0;
 }
 
@@ -56,8 +56,10 @@ static int wait_boot(struct attempt *a, struct err *reterr) {
     int64_t until = clock_mono_ns(a->w->clock) + (int64_t)(a->w->conf.boot_s * 1e9);
     while (!(a->dut.n_boots > 0 && a->dut.n_ready > 0 && !a->dut.reply_open)) {
         if (clock_mono_ns(a->w->clock) >= until) {
-            return attempt_blame(a, "board", err_set(reterr, JF_E_DUT_SILENT, "the board did not say m-ready within %.0f s of its start%s%s",
-                                                     a->w->conf.boot_s, a->dut.error ? "; it said " : "", a->dut.error ? a->dut.error_text : ""));
+            return attempt_blame(
+                a, "board",
+                err_set(reterr, JF_E_DUT_SILENT, "the board did not say m-ready within %.0f s of its start%s%s",
+                        a->w->conf.boot_s, a->dut.error ? "; it said " : "", a->dut.error ? a->dut.error_text : ""));
         }
         int r = attempt_wait(a, until, reterr);
         if (r < 0) {
@@ -67,7 +69,9 @@ static int wait_boot(struct attempt *a, struct err *reterr) {
     return attempt_pause(a, 50, reterr); /* a probe's reset may be followed by a second boot: let it show */
 }
 
-static enum measure_tri tri(bool known, bool good) { return !known ? MEASURE_UNCHECKED : good ? MEASURE_GOOD : MEASURE_BAD; }
+static enum measure_tri tri(bool known, bool good) {
+    return !known ? MEASURE_UNCHECKED : good ? MEASURE_GOOD : MEASURE_BAD;
+}
 
 /* What the board reports becomes input of the verdict. */
 static void take_about(struct attempt *a) {
@@ -102,14 +106,17 @@ static int ask_who(struct attempt *a, struct err *reterr) {
         return r;
     }
     if (!a->dut.about.jf) {
-        return attempt_blame(a, "board", err_set(reterr, JF_E_PROTOCOL, "the board accepted \"jf on\" and did not report its version"));
+        return attempt_blame(
+            a, "board", err_set(reterr, JF_E_PROTOCOL, "the board accepted \"jf on\" and did not report its version"));
     }
     const char *scheme = measure_scheme_name(a->w->conf.scheme);
     char text[DUT_COMMAND_MAX];
     (void)snprintf(text, sizeof text, "jf markers %s%%", scheme);
     r = attempt_command(a, text, COMMAND_MS, reterr);
     if (r == 0 && strcmp(a->dut.about.scheme, scheme) != 0) {
-        r = attempt_blame(a, "board", err_set(reterr, JF_E_UNSUPPORTED, "the board's markers are \"%s\", the bench is wired for %s", a->dut.about.scheme, scheme));
+        r = attempt_blame(a, "board",
+                          err_set(reterr, JF_E_UNSUPPORTED, "the board's markers are \"%s\", the bench is wired for %s",
+                                  a->dut.about.scheme, scheme));
     }
     if (r == 0 && a->w->conf.idle && strcmp(a->w->conf.idle, a->dut.about.idle) != 0) {
         (void)snprintf(text, sizeof text, "jf idle %s%%", a->w->conf.idle);
@@ -129,7 +136,10 @@ int run_start_board(struct attempt *a, struct err *reterr) {
     take_about(a);
     a->boots_expected = a->dut.n_boots;
     const struct dut_about *b = &a->dut.about;
-    attempt_log(a, "worker", "board: %s, model %s, build %s, %.0f MHz, idle %s, reset by %s, golden output %s", b->name, b->model, b->build_id,
-                b->core_hz / 1e6, b->idle, b->reset_cause, !b->golden_reported ? "not reported" : b->golden_ok ? "as expected" : "WRONG");
+    attempt_log(a, "worker", "board: %s, model %s, build %s, %.0f MHz, idle %s, reset by %s, golden output %s", b->name,
+                b->model, b->build_id, b->core_hz / 1e6, b->idle, b->reset_cause,
+                !b->golden_reported ? "not reported"
+                : b->golden_ok      ? "as expected"
+                                    : "WRONG");
     return 0;
 }

@@ -24,7 +24,7 @@ struct tracer {
 
     /* thread only, until it has ended */
     struct trace_writer *w;
-    double period_s; /* of the file */
+    double period_s;                     /* of the file */
     struct item_event *early[EARLY_MAX]; /* events that came before the first block */
     size_t n_early;
     uint8_t *zeros;
@@ -87,8 +87,11 @@ static int write_event(struct tracer *t, struct item_event *ev, bool skip, struc
 }
 
 static int open_file(struct tracer *t, double period_s, struct err *e) {
-    struct trace_header h = {.period_s = period_s, .channels = t->spec.channels, .voltage_v = t->spec.voltage_v,
-                             .block = t->spec.block, .info = t->spec.info};
+    struct trace_header h = {.period_s = period_s,
+                             .channels = t->spec.channels,
+                             .voltage_v = t->spec.voltage_v,
+                             .block = t->spec.block,
+                             .info = t->spec.info};
     int r = trace_writer_open(t->path, &h, &t->w, e);
     size_t n = t->n_early;
     t->n_early = 0;

@@ -15,7 +15,7 @@
 struct tracer;
 
 struct tracer_spec {
-    const char *path; /* copied */
+    const char *path;  /* copied */
     unsigned channels; /* TRACE_*: blocks that lack one get zeros */
     double voltage_v;
     bool block;
@@ -23,17 +23,20 @@ struct tracer_spec {
 };
 
 /* The file appears with the first block. ring is borrowed. */
-int tracer_new(const struct tracer_spec *spec, struct ring *ring, struct tracer **ret_t, struct err *reterr) JF_MUST_CHECK;
-int tracer_event_fd(const struct tracer *t); /* readable once the thread has failed or finished */
+int tracer_new(const struct tracer_spec *spec, struct ring *ring, struct tracer **ret_t,
+               struct err *reterr) JF_MUST_CHECK;
+int tracer_event_fd(const struct tracer *t);            /* readable once the thread has failed or finished */
 int tracer_error(struct tracer *t, struct err *reterr); /* 0, or why writing failed; any time, main thread */
-/* Main thread, once: what to store at the end; cap and cfg are borrowed until the thread has ended. Then close the ring:
- * the thread empties it, closes the file, and analyses. Without this call a closed ring makes it abandon the file. */
+/* Main thread, once: what to store at the end; cap and cfg are borrowed until the thread has ended. Then close the
+ * ring: the thread empties it, closes the file, and analyses. Without this call a closed ring makes it abandon the
+ * file. */
 void tracer_finish(struct tracer *t, const struct measure_capture *cap, const struct measure_config *cfg);
 bool tracer_ended(struct tracer *t);
 /* After tracer_ended. JF_E_* when writing or analysing failed. ret_result is borrowed from t. */
 int tracer_result(struct tracer *t, struct trace_summary *ret_sum, const struct measure_result **ret_result,
                   struct err *reterr) JF_MUST_CHECK;
-/* Closes the ring, waits at most budget_ms for the thread, frees. JF_E_TIMEOUT: it stands still; leak and leave. NULL allowed. */
+/* Closes the ring, waits at most budget_ms for the thread, frees. JF_E_TIMEOUT: it stands still; leak and leave. NULL
+ * allowed. */
 int tracer_free(struct tracer *t, int budget_ms) JF_MUST_CHECK;
 
 /* Hands an event to the thread; data is taken over. Dropped when the ring is full or closed. */

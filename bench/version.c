@@ -2,8 +2,8 @@
  * Versions of the libraries in use, for provenance. */
 #include <sodium.h>
 
-#include "bench/attempt.h"
 #include "base/usb/usb.h"
+#include "bench/attempt.h"
 #include "drivers/power/power.h"
 
 json_t *version_libraries(void) {

@@ -10,9 +10,9 @@
 
 #define POLL_MS 100
 #define MAX_FDS 8
-#define STUCK_MS 2000 /* how long a capture call may overrun its budget or a cancel */
-#define SILENT_NS (3 * CLOCK_NS_PER_S) /* a streaming analyzer without a sample for this long has stalled */
-#define LAG_NS (250 * CLOCK_NS_PER_MS) /* samples this late ... */
+#define STUCK_MS 2000                    /* how long a capture call may overrun its budget or a cancel */
+#define SILENT_NS (3 * CLOCK_NS_PER_S)   /* a streaming analyzer without a sample for this long has stalled */
+#define LAG_NS (250 * CLOCK_NS_PER_MS)   /* samples this late ... */
 #define LAG_HOLD_NS (2 * CLOCK_NS_PER_S) /* ... for this long will not come any more */
 #define LIVE_NS (CLOCK_NS_PER_S / 10)
 #define EXIT_STUCK 70
@@ -106,8 +106,9 @@ static int watch_capture(struct attempt *a, struct err *reterr) {
         return 0;
     }
     if (now - v.last_mono_ns > SILENT_NS) {
-        return attempt_blame(a, "analyzer", err_set(reterr, JF_E_STALLED, "the analyzer sent no sample for %.1f s",
-                                                    (double)(now - v.last_mono_ns) / 1e9));
+        return attempt_blame(a, "analyzer",
+                             err_set(reterr, JF_E_STALLED, "the analyzer sent no sample for %.1f s",
+                                     (double)(now - v.last_mono_ns) / 1e9));
     }
     bool late = v.lag_recent_ns != INT64_MAX && v.lag_recent_ns - v.lag_best_ns > LAG_NS;
     if (!late) {
@@ -115,8 +116,10 @@ static int watch_capture(struct attempt *a, struct err *reterr) {
     } else if (a->lag_since_ns == 0) {
         a->lag_since_ns = now;
     } else if (now - a->lag_since_ns > LAG_HOLD_NS) {
-        return attempt_blame(a, "analyzer", err_set(reterr, JF_E_STALLED, "the analyzer's samples fell %.0f ms behind and did not recover",
-                                                    (double)(v.lag_recent_ns - v.lag_best_ns) / 1e6));
+        return attempt_blame(a, "analyzer",
+                             err_set(reterr, JF_E_STALLED,
+                                     "the analyzer's samples fell %.0f ms behind and did not recover",
+                                     (double)(v.lag_recent_ns - v.lag_best_ns) / 1e6));
     }
     return 0;
 }
@@ -135,7 +138,8 @@ static int check_interrupts(struct attempt *a, struct err *reterr) {
         return 0;
     }
     if (a->cancel || a->w->bye) {
-        return err_set(reterr, JF_E_CANCELED, "%s", a->cancel ? "canceled on request" : "the worker was asked to leave");
+        return err_set(reterr, JF_E_CANCELED, "%s",
+                       a->cancel ? "canceled on request" : "the worker was asked to leave");
     }
     int64_t now = clock_mono_ns(a->w->clock);
     if (now >= a->deadline_ns) {
@@ -219,8 +223,9 @@ int attempt_pause(struct attempt *a, int ms, struct err *reterr) {
     return 0;
 }
 
-/* The capture thread hangs inside a driver. Nothing of it can be freed: the board is made safe by what does not need the
- * analyzer, the daemon is told, the process ends (its descriptors close, so an analyzer that feeds the board lets go). */
+/* The capture thread hangs inside a driver. Nothing of it can be freed: the board is made safe by what does not need
+ * the analyzer, the daemon is told, the process ends (its descriptors close, so an analyzer that feeds the board lets
+ * go). */
 _Noreturn static void abandon(struct attempt *a, const struct err *why) {
     a->unwinding = true;
     struct capture *stuck = a->capture;
@@ -301,9 +306,8 @@ int attempt_capture(struct attempt *a, const struct capture_request *q, int budg
 }
 
 int attempt_supply(struct attempt *a, bool on, struct err *reterr) {
-    struct capture_request q = {.op = CAPTURE_SUPPLY,
-                                .supply = on ? POWER_SUPPLY_ON : POWER_SUPPLY_OFF,
-                                .supply_v = a->supply_v};
+    struct capture_request q = {
+        .op = CAPTURE_SUPPLY, .supply = on ? POWER_SUPPLY_ON : POWER_SUPPLY_OFF, .supply_v = a->supply_v};
     struct capture_reply rep = {0};
     a->board_touched = a->board_touched || on;
     int r = attempt_capture(a, &q, 10000, &rep, reterr);
@@ -312,7 +316,8 @@ int attempt_supply(struct attempt *a, bool on, struct err *reterr) {
     }
     a->supply_on = rep.supply_on;
     if (rep.supply_on != on) {
-        return attempt_blame(a, "power", err_set(reterr, JF_E_INSTRUMENT, "the supply did not switch %s", on ? "on" : "off"));
+        return attempt_blame(a, "power",
+                             err_set(reterr, JF_E_INSTRUMENT, "the supply did not switch %s", on ? "on" : "off"));
     }
     attempt_log(a, "analyzer", "supply %s, %.3f V", on ? "on" : "off", on ? rep.supply_v : 0.0);
     return 0;
@@ -365,9 +370,10 @@ int attempt_command(struct attempt *a, const char *text, int timeout_ms, struct 
     while (r == 0 && a->dut.reply_open) {
         if (clock_mono_ns(a->w->clock) >= until) {
             a->dut.reply_open = false; /* whatever still comes is read, not waited for */
-            r = a->dut.error
-                    ? err_set(reterr, JF_E_DUT_ERROR, "the board answered \"%s\" to \"%s\" and then nothing", a->dut.error_text, text)
-                    : err_set(reterr, JF_E_DUT_SILENT, "the board did not answer \"%s\" within %d ms", text, timeout_ms);
+            r = a->dut.error ? err_set(reterr, JF_E_DUT_ERROR, "the board answered \"%s\" to \"%s\" and then nothing",
+                                       a->dut.error_text, text)
+                             : err_set(reterr, JF_E_DUT_SILENT, "the board did not answer \"%s\" within %d ms", text,
+                                       timeout_ms);
             break;
         }
         r = attempt_wait(a, until, reterr);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * Stage run: start the board, choose N, then the windows with idle stretches around each. The host makes an idle stretch
- * by saying nothing; its times are raw monotonic, as the blocks' arrival times are. */
+ * Stage run: start the board, choose N, then the windows with idle stretches around each. The host makes an idle
+ * stretch by saying nothing; its times are raw monotonic, as the blocks' arrival times are. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -30,7 +30,8 @@ static int wait_quiet(struct attempt *a, int ms, struct err *reterr) {
 static void add_stretch(struct attempt *a, int64_t from_ns, int64_t to_ns, int segment) {
     struct measure_capture *c = a->cap;
     if (c->n_stretches < MEASURE_MAX_STRETCHES && to_ns > from_ns) {
-        c->stretches[c->n_stretches++] = (struct measure_stretch){.from_ns = from_ns, .to_ns = to_ns, .segment = segment};
+        c->stretches[c->n_stretches++] =
+            (struct measure_stretch){.from_ns = from_ns, .to_ns = to_ns, .segment = segment};
     }
 }
 
@@ -49,7 +50,9 @@ static int upload(struct attempt *a, int input, struct err *reterr) {
         r = r < 0 ? r : attempt_command(a, text, UPLOAD_MS, reterr);
         at += n;
         if (r == 0 && at == in->size && !a->dut.load_done) {
-            r = attempt_blame(a, "board", err_set(reterr, JF_E_DUT_ERROR, "the board did not confirm the input of %zu bytes", in->size));
+            r = attempt_blame(
+                a, "board",
+                err_set(reterr, JF_E_DUT_ERROR, "the board did not confirm the input of %zu bytes", in->size));
         }
     }
     if (r == 0) {
@@ -58,7 +61,8 @@ static int upload(struct attempt *a, int input, struct err *reterr) {
     return r;
 }
 
-/* Sends infer and waits for m-ready. A restart of the board ends the wait: that is data for the verdict, not an error. */
+/* Sends infer and waits for m-ready. A restart of the board ends the wait: that is data for the verdict, not an error.
+ */
 static int infer(struct attempt *a, uint32_t n, uint32_t warmup, double limit_s, struct err *reterr) {
     char text[DUT_COMMAND_MAX];
     (void)snprintf(text, sizeof text, "infer %" PRIu32 " %" PRIu32 "%%", n, warmup);
@@ -70,8 +74,10 @@ static int infer(struct attempt *a, uint32_t n, uint32_t warmup, double limit_s,
     while (a->dut.reply_open && a->dut.n_boots == a->boots_expected) {
         if (clock_mono_ns(a->w->clock) >= until) {
             a->dut.reply_open = false;
-            return attempt_blame(a, "board", err_set(reterr, JF_E_DUT_SILENT, "the board did not finish \"%s\" within %.0f s%s%s", text, limit_s,
-                                                     a->dut.error ? "; it said " : "", a->dut.error ? a->dut.error_text : ""));
+            return attempt_blame(a, "board",
+                                 err_set(reterr, JF_E_DUT_SILENT, "the board did not finish \"%s\" within %.0f s%s%s",
+                                         text, limit_s, a->dut.error ? "; it said " : "",
+                                         a->dut.error ? a->dut.error_text : ""));
         }
         r = attempt_wait(a, until, reterr);
         if (r < 0) {
@@ -84,10 +90,13 @@ static int infer(struct attempt *a, uint32_t n, uint32_t warmup, double limit_s,
         return 0;
     }
     if (a->dut.error) {
-        return attempt_blame(a, "board", err_set(reterr, JF_E_DUT_ERROR, "the board answered \"%s\" to \"%s\"", a->dut.error_text, text));
+        return attempt_blame(
+            a, "board",
+            err_set(reterr, JF_E_DUT_ERROR, "the board answered \"%s\" to \"%s\"", a->dut.error_text, text));
     }
     if (a->dut.infer.done_ns == 0) {
-        return attempt_blame(a, "board", err_set(reterr, JF_E_PROTOCOL, "the board did not report the end of \"%s\"", text));
+        return attempt_blame(a, "board",
+                             err_set(reterr, JF_E_PROTOCOL, "the board did not report the end of \"%s\"", text));
     }
     return 0;
 }
@@ -113,7 +122,8 @@ static int calibrate(struct attempt *a, struct err *reterr) {
             return r;
         }
         if (a->reset_seen) {
-            return attempt_blame(a, "board", err_set(reterr, JF_E_DUT_ERROR, "the board restarted during the calibration"));
+            return attempt_blame(a, "board",
+                                 err_set(reterr, JF_E_DUT_ERROR, "the board restarted during the calibration"));
         }
         a->latency_s = observed_latency(a, n);
         double seen_s = (double)(a->dut.infer.done_ns - a->dut.infer.start_ns) * 1e-9;
@@ -130,14 +140,16 @@ static int calibrate(struct attempt *a, struct err *reterr) {
     if (r < 0) {
         return attempt_blame(a, "board", err_set(reterr, r, "the board reports %g s per inference", a->latency_s));
     }
-    attempt_log(a, "worker", "%.6g s per inference: %" PRIu32 " inferences per window, warm-up %" PRIu32, a->latency_s, a->n, a->job.warmup);
+    attempt_log(a, "worker", "%.6g s per inference: %" PRIu32 " inferences per window, warm-up %" PRIu32, a->latency_s,
+                a->n, a->job.warmup);
     return 0;
 }
 
 /* A grid too coarse for the signal is refused, not measured. */
 static int check_grid(struct attempt *a, double dt, struct err *reterr) {
     if (a->latency_s < 3 * dt) {
-        return err_set(reterr, JF_E_MEASUREMENT, "one inference (%.3g s) is shorter than three samples of %.3g s", a->latency_s, dt);
+        return err_set(reterr, JF_E_MEASUREMENT, "one inference (%.3g s) is shorter than three samples of %.3g s",
+                       a->latency_s, dt);
     }
     if (a->w->conf.scheme == MEASURE_SCHEME_MLPERF && a->dut.about.jf && a->dut.about.hold_s < 3 * dt) {
         double us = ceil(4 * dt * 1e6);
@@ -157,8 +169,10 @@ static int setup_block(struct attempt *a, struct capture_request *q, struct err 
     double window = a->latency_s * a->n;
     double pre = quiet + a->latency_s * a->job.warmup * 1.05 + 0.15;
     double post = quiet + 300.0 * 10 / a->w->conf.uart_baud + 0.15; /* the reply's lines are printed after the window */
-    *q = (struct capture_request){.op = CAPTURE_SETUP,
-                                  .setup = {.rate_hz = a->job.rate_hz, .capture_s = pre + window * 1.02 + post, .pre_s = pre, .trigger_marker = 0}};
+    *q = (struct capture_request){
+        .op = CAPTURE_SETUP,
+        .setup = {
+            .rate_hz = a->job.rate_hz, .capture_s = pre + window * 1.02 + post, .pre_s = pre, .trigger_marker = 0}};
     struct capture_reply rep;
     int r = attempt_capture(a, q, 30000, &rep, reterr);
     if (r < 0) {
@@ -166,12 +180,14 @@ static int setup_block(struct attempt *a, struct capture_request *q, struct err 
     }
     a->info = rep.info;
     if (rep.granted.capture_s < q->setup.capture_s * 0.999 || rep.granted.pre_s < pre * 0.999) {
-        return err_set(reterr, JF_E_MEASUREMENT, "the analyzer captures at most %.3g s at once, a window with its idle needs %.3g s",
+        return err_set(reterr, JF_E_MEASUREMENT,
+                       "the analyzer captures at most %.3g s at once, a window with its idle needs %.3g s",
                        rep.granted.capture_s, q->setup.capture_s);
     }
     q->setup = rep.granted;
-    attempt_log(a, "analyzer", "one acquisition of %.3g s per window, %.3g s before the trigger, %.6g samples per second", rep.granted.capture_s,
-                rep.granted.pre_s, rep.info.rate_hz);
+    attempt_log(a, "analyzer",
+                "one acquisition of %.3g s per window, %.3g s before the trigger, %.6g samples per second",
+                rep.granted.capture_s, rep.granted.pre_s, rep.info.rate_hz);
     return 0;
 }
 
@@ -248,7 +264,8 @@ static int one_window(struct attempt *a, const struct capture_request *setup, st
     if (r < 0) {
         return r;
     }
-    attempt_progress(a, (double)a->windows_done / a->job.windows, "window %d of %d: %" PRIu32 " inferences", a->windows_done + 1, a->job.windows, a->n);
+    attempt_progress(a, (double)a->windows_done / a->job.windows, "window %d of %d: %" PRIu32 " inferences",
+                     a->windows_done + 1, a->job.windows, a->n);
     int64_t quiet_from = a->dut.last_byte_ns;
     double limit = 15 + 3 * a->latency_s * ((double)a->n + a->job.warmup);
     r = infer(a, a->n, a->job.warmup, limit, reterr);

@@ -9,14 +9,20 @@
 #include <unistd.h>
 
 int worker_open(struct worker *ret_w, const char *bench_json, struct err *reterr) {
-    struct worker w = {.clock = clock_system(), .proc = proc_system(), .lock_fd = -1, .signal_fd = -1, .quiet_ms = WORKER_QUIET_MS, .beyond_ms = WORKER_BEYOND_MS,
+    struct worker w = {.clock = clock_system(),
+                       .proc = proc_system(),
+                       .lock_fd = -1,
+                       .signal_fd = -1,
+                       .quiet_ms = WORKER_QUIET_MS,
+                       .beyond_ms = WORKER_BEYOND_MS,
                        .off_ms = WORKER_OFF_MS};
     msg_init(&w.link, -1, w.clock);
     json_error_t je;
     w.root = json_load_file(bench_json, JSON_REJECT_DUPLICATES, &je);
     if (!json_is_object(w.root)) {
         json_decref(w.root);
-        return err_set(reterr, JF_E_INVAL, "%s: line %d: %s", bench_json, je.line, je.text[0] ? je.text : "an object was expected");
+        return err_set(reterr, JF_E_INVAL, "%s: line %d: %s", bench_json, je.line,
+                       je.text[0] ? je.text : "an object was expected");
     }
     int r = bench_conf_parse(w.root, &w.conf, reterr);
     if (r < 0) {
@@ -50,8 +56,9 @@ static int say(struct worker *w, json_t *m, struct err *reterr) { return msg_sen
 
 static int hello(struct worker *w, struct err *reterr) {
     json_t *libs = version_libraries();
-    return say(w, json_pack("{s:s, s:i, s:s, s:i, s:s, s:o}", "type", "hello", "protocol", 1, "version", JF_VERSION, "pid", (int)getpid(), "bench",
-                            w->conf.name, "libraries", libs ? libs : json_object()),
+    return say(w,
+               json_pack("{s:s, s:i, s:s, s:i, s:s, s:o}", "type", "hello", "protocol", 1, "version", JF_VERSION, "pid",
+                         (int)getpid(), "bench", w->conf.name, "libraries", libs ? libs : json_object()),
                reterr);
 }
 

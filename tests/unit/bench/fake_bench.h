@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * A fake bench for tests: one board on a pty with its own thread, an analyzer that samples it, a flash runner whose operations take
- * three steps. Every call of driver and runner is counted and can be made to fail or to hang. For one test program each. */
+ * A fake bench for tests: one board on a pty with its own thread, an analyzer that samples it, a flash runner whose
+ * operations take three steps. Every call of driver and runner is counted and can be made to fail or to hang. For one
+ * test program each. */
 #ifndef TESTS_UNIT_BENCH_FAKE_BENCH_H
 #define TESTS_UNIT_BENCH_FAKE_BENCH_H
 
@@ -26,7 +27,8 @@
 #define LATENCY_MS 4
 #define MAX_EDGES 4096
 
-/* ---- the rig: one board, one analyzer ----------------------------------------------------------------------------- */
+/* ---- the rig: one board, one analyzer -----------------------------------------------------------------------------
+ */
 struct rig {
     pthread_mutex_t lock;
     struct {
@@ -38,8 +40,8 @@ struct rig {
     int calls, fail_at, hang_at; /* calls of driver and runner, counted from 1; 0: none */
     const char *failed_call;
     bool silent; /* the board says nothing */
-    bool plain; /* MLPerf Tiny without the jf extension */
-    bool fed; /* the board lives while its supply is off */
+    bool plain;  /* MLPerf Tiny without the jf extension */
+    bool fed;    /* the board lives while its supply is off */
     int master;
     pthread_t thread;
     char uart[64];
@@ -97,8 +99,10 @@ static void board_infer(struct rig *r, unsigned n, unsigned w) {
         say(r, "m-infer-done\r\nm-results-[1.000]\r\nm-ready\r\n");
         return;
     }
-    (void)snprintf(text, sizeof text, "m-jf-window-[1,%u,%lld,1000000000]\r\nm-jf-output-[12345678]\r\nm-infer-done\r\nm-results-[1.000]\r\nm-ready\r\n", n,
-                   (long long)(now_ns() - t0));
+    (void)snprintf(text, sizeof text,
+                   "m-jf-window-[1,%u,%lld,1000000000]\r\nm-jf-output-[12345678]\r\nm-infer-done\r\nm-results-[1.000]"
+                   "\r\nm-ready\r\n",
+                   n, (long long)(now_ns() - t0));
     say(r, text);
 }
 
@@ -109,7 +113,8 @@ static void board_command(struct rig *r, const char *cmd) {
     } else if (r->plain && strncmp(cmd, "jf", 2) == 0) {
         say(r, "e-[Unknown command: jf]\r\nm-ready\r\n");
     } else if (strcmp(cmd, "jf on") == 0) {
-        say(r, "m-jf-[1]\r\nm-jf-build-[none,fake,00,tflm,1000000,spin]\r\nm-jf-reset-[power,0x0]\r\nm-jf-debug-[0,0x00000000]\r\n"
+        say(r, "m-jf-[1]\r\nm-jf-build-[none,fake,00,tflm,1000000,spin]\r\nm-jf-reset-[power,0x0]\r\nm-jf-debug-[0,"
+               "0x00000000]\r\n"
                "m-jf-golden-[12345678,1]\r\nm-jf-init-[boot,0,1000]\r\nm-jf-markers-[mlperf,1000]\r\nm-ready\r\n");
     } else if (strncmp(cmd, "jf markers", 10) == 0) {
         edge(r, 1);
@@ -195,7 +200,8 @@ static bool call(struct rig *r, const char *name) {
     return fail;
 }
 
-/* ---- the analyzer ------------------------------------------------------------------------------------------------- */
+/* ---- the analyzer -------------------------------------------------------------------------------------------------
+ */
 struct fake_dev {
     struct rig *rig;
     int64_t start_ns, next;
@@ -215,8 +221,16 @@ static int fake_open(const json_t *conf, const struct clock_src *clock, void **r
 }
 static int fake_info(void *dev, struct power_info *i) {
     (void)dev;
-    *i = (struct power_info){.driver = "fake", .model = "fake", .shape = POWER_STREAMING, .caps = POWER_CAP_SUPPLY | POWER_CAP_MARKERS, .rate_hz = RATE,
-                             .marker_phase = 0.5, .n_markers = 5, .n_ranges = 1, .spec_source = "none", .clock_ppm = 50};
+    *i = (struct power_info){.driver = "fake",
+                             .model = "fake",
+                             .shape = POWER_STREAMING,
+                             .caps = POWER_CAP_SUPPLY | POWER_CAP_MARKERS,
+                             .rate_hz = RATE,
+                             .marker_phase = 0.5,
+                             .n_markers = 5,
+                             .n_ranges = 1,
+                             .spec_source = "none",
+                             .clock_ppm = 50};
     i->ranges[0] = (struct power_range){.from_a = 0, .to_a = 1, .gain_rel = 0.001, .kind = POWER_SPEC_LIMIT};
     return 0;
 }
@@ -248,10 +262,13 @@ static int fake_pump(void *dev, int budget_ms, power_block_fn *fn, void *user, s
     (void)pthread_mutex_lock(&d->rig->lock);
     for (uint32_t i = 0; i < n; i++) {
         amp[i] = d->rig->supply ? 0.01f : 0.0f;
-        mark[i] = d->rig->supply || d->rig->fed ? level_at(d->rig, d->start_ns + (int64_t)((double)(d->next + i) / RATE * 1e9)) : 0;
+        mark[i] = d->rig->supply || d->rig->fed
+                      ? level_at(d->rig, d->start_ns + (int64_t)((double)(d->next + i) / RATE * 1e9))
+                      : 0;
     }
     (void)pthread_mutex_unlock(&d->rig->lock);
-    struct power_block b = {.first = d->next, .count = n, .period_s = 1 / RATE, .host_raw_ns = now, .current_a = amp, .markers = mark};
+    struct power_block b = {
+        .first = d->next, .count = n, .period_s = 1 / RATE, .host_raw_ns = now, .current_a = amp, .markers = mark};
     d->next += n;
     int r = fn(user, &b);
     return r < 0 ? r : 1;
@@ -260,7 +277,8 @@ static int fake_stop(void *dev, struct err *reterr) {
     struct fake_dev *d = dev;
     return call(d->rig, "stop") ? err_set(reterr, JF_E_INSTRUMENT, "fake: stop") : 0;
 }
-static int fake_supply(void *dev, enum power_supply_action action, double set_v, bool *ret_on, double *ret_v, struct err *reterr) {
+static int fake_supply(void *dev, enum power_supply_action action, double set_v, bool *ret_on, double *ret_v,
+                       struct err *reterr) {
     struct fake_dev *d = dev;
     if (call(d->rig, action == POWER_SUPPLY_ON ? "supply on" : "supply off")) {
         return err_set(reterr, JF_E_INSTRUMENT, "fake: supply");
@@ -280,18 +298,29 @@ static void fake_close(void *dev, bool leave_supply_on) {
     (void)pthread_mutex_unlock(&d->rig->lock);
     free(d);
 }
-static const struct power_driver fake_driver = {.name = "fake", .sentence = "test", .shape = POWER_STREAMING, .max_block_ms = 50, .open = fake_open,
-                                                .info = fake_info, .setup = fake_setup, .start = fake_start, .pump = fake_pump, .stop = fake_stop,
-                                                .supply = fake_supply, .close = fake_close};
+static const struct power_driver fake_driver = {.name = "fake",
+                                                .sentence = "test",
+                                                .shape = POWER_STREAMING,
+                                                .max_block_ms = 50,
+                                                .open = fake_open,
+                                                .info = fake_info,
+                                                .setup = fake_setup,
+                                                .start = fake_start,
+                                                .pump = fake_pump,
+                                                .stop = fake_stop,
+                                                .supply = fake_supply,
+                                                .close = fake_close};
 
-/* ---- the flash runner: every operation takes three steps ----------------------------------------------------------- */
+/* ---- the flash runner: every operation takes three steps -----------------------------------------------------------
+ */
 struct flash_dev {
     struct rig *rig;
     enum flash_op op;
     int steps;
     bool canceled, fail;
 };
-static int run_open(const json_t *probe, const json_t *board, const char *work_dir, const struct flash_env *env, struct flash_dev **ret, struct err *reterr) {
+static int run_open(const json_t *probe, const json_t *board, const char *work_dir, const struct flash_env *env,
+                    struct flash_dev **ret, struct err *reterr) {
     (void)board;
     (void)work_dir;
     (void)env;
@@ -329,11 +358,19 @@ static int run_step(struct flash_dev *d, struct flash_progress *p, struct err *r
 static void run_cancel(struct flash_dev *d) { d->canceled = true; }
 static int run_identity(struct flash_dev *d, struct flash_identity *id) {
     (void)d;
-    *id = (struct flash_identity){.probe_serial = "P", .chip_id = 0x480, .target_v = 3.3, .runner = "fake", .runner_version = "1"};
+    *id = (struct flash_identity){
+        .probe_serial = "P", .chip_id = 0x480, .target_v = 3.3, .runner = "fake", .runner_version = "1"};
     return 0;
 }
 static void run_close(struct flash_dev *d) { free(d); }
-static const struct flash_runner fake_runner = {.name = "fake", .sentence = "test", .open = run_open, .begin = run_begin, .poll_fds = run_fds,
-                                                .step = run_step, .cancel = run_cancel, .identity = run_identity, .close = run_close};
+static const struct flash_runner fake_runner = {.name = "fake",
+                                                .sentence = "test",
+                                                .open = run_open,
+                                                .begin = run_begin,
+                                                .poll_fds = run_fds,
+                                                .step = run_step,
+                                                .cancel = run_cancel,
+                                                .identity = run_identity,
+                                                .close = run_close};
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * Whole attempts over a fake analyzer, a fake flash runner and a fake board on a pty, in a few hundred milliseconds each: the
- * good path, "fail the Nth call until it succeeds", cancel in every stage, the daemon's end closing, a driver that hangs. The test is
- * the daemon's end of the socket. */
+ * Whole attempts over a fake analyzer, a fake flash runner and a fake board on a pty, in a few hundred milliseconds
+ * each: the good path, "fail the Nth call until it succeeds", cancel in every stage, the daemon's end closing, a driver
+ * that hangs. The test is the daemon's end of the socket. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,7 +20,8 @@
 
 #include "tests/unit/bench/fake_bench.h"
 
-/* ---- the daemon's end ----------------------------------------------------------------------------------------------- */
+/* ---- the daemon's end -----------------------------------------------------------------------------------------------
+ */
 struct outcome {
     int faults, results, released, stages;
     bool safe;
@@ -50,7 +51,9 @@ static void take(struct lab *l, const json_t *m) {
         if (l->cancel_at && strcmp(stage, l->cancel_at) == 0) {
             struct msg_link link;
             msg_init(&link, l->daemon_fd, clock_system());
-            assert_int_equal(msg_send(&link, json_pack("{s:s,s:s,s:i}", "type", "cancel", "attempt", "a1", "epoch", 7), 1000, &e), 0);
+            assert_int_equal(
+                msg_send(&link, json_pack("{s:s,s:s,s:i}", "type", "cancel", "attempt", "a1", "epoch", 7), 1000, &e),
+                0);
         }
         if (l->close_at_run && strcmp(stage, "run") == 0) {
             (void)shutdown(l->daemon_fd, SHUT_RDWR);
@@ -67,7 +70,9 @@ static void take(struct lab *l, const json_t *m) {
         o->results++;
         struct msg_link link;
         msg_init(&link, l->daemon_fd, clock_system());
-        assert_int_equal(msg_send(&link, json_pack("{s:s,s:s,s:i}", "type", "result_ack", "attempt", "a1", "epoch", 7), 1000, &e), 0);
+        assert_int_equal(
+            msg_send(&link, json_pack("{s:s,s:s,s:i}", "type", "result_ack", "attempt", "a1", "epoch", 7), 1000, &e),
+            0);
     } else if (strcmp(type, "released") == 0) {
         o->released++;
         o->safe = json_is_true(json_object_get(m, "safe"));
@@ -104,20 +109,31 @@ static void lab_open(struct lab *l) {
     l->daemon_fd = sv[0];
     l->worker_fd = sv[1];
     struct worker *w = &l->w;
-    *w = (struct worker){.clock = clock_system(), .driver = &fake_driver, .runner = &fake_runner, .proc = proc_system(), .spool_root = l->root,
-                         .lock_fd = -1, .signal_fd = -1, .quiet_ms = 60, .beyond_ms = 100, .off_ms = 60};
+    *w = (struct worker){.clock = clock_system(),
+                         .driver = &fake_driver,
+                         .runner = &fake_runner,
+                         .proc = proc_system(),
+                         .spool_root = l->root,
+                         .lock_fd = -1,
+                         .signal_fd = -1,
+                         .quiet_ms = 60,
+                         .beyond_ms = 100,
+                         .off_ms = 60};
     msg_init(&w->link, sv[1], w->clock);
-    w->root = json_pack("{s:s, s:{s:s}, s:{s:s, s:s, s:f, s:f, s:{}}, s:{s:I}, s:{s:s, s:I}, s:{s:s, s:i, s:s}, s:{s:s, s:f}}", "name", "fake", "board", "serial",
-                        "U1", "board_type", "start", "power_cycle", "markers", "phases", "boot_s", 2.0, "clock_tolerance", 0.5, "flash", "probe", "rig",
-                        (json_int_t)(intptr_t)&l->rig, "analyzer", "driver", "fake", "rig", (json_int_t)(intptr_t)&l->rig, "uart", "path", l->rig.uart, "baud",
-                        115200, "backend", "fd", "supply", "by", "analyzer", "voltage_v", 3.0);
+    w->root = json_pack(
+        "{s:s, s:{s:s}, s:{s:s, s:s, s:f, s:f, s:{}}, s:{s:I}, s:{s:s, s:I}, s:{s:s, s:i, s:s}, s:{s:s, s:f}}", "name",
+        "fake", "board", "serial", "U1", "board_type", "start", "power_cycle", "markers", "phases", "boot_s", 2.0,
+        "clock_tolerance", 0.5, "flash", "probe", "rig", (json_int_t)(intptr_t)&l->rig, "analyzer", "driver", "fake",
+        "rig", (json_int_t)(intptr_t)&l->rig, "uart", "path", l->rig.uart, "baud", 115200, "backend", "fd", "supply",
+        "by", "analyzer", "voltage_v", 3.0);
     assert_non_null(w->root);
     struct err e = {0};
     if (bench_conf_parse(w->root, &w->conf, &e) < 0) {
         fail_msg("%s: %s", e.where, e.text);
     }
-    l->request = json_pack("{s:s, s:s, s:i, s:{s:s, s:i, s:i, s:f}, s:{s:s, s:s}, s:[], s:i}", "type", "run", "attempt", "a1", "epoch", 7, "job", "method", "quick",
-                           "windows", 2, "warmup", 1, "window_s", 0.03, "firmware", "id", "sha256:00", "path", "/dev/null", "inputs", "deadline_s", 60);
+    l->request = json_pack("{s:s, s:s, s:i, s:{s:s, s:i, s:i, s:f}, s:{s:s, s:s}, s:[], s:i}", "type", "run", "attempt",
+                           "a1", "epoch", 7, "job", "method", "quick", "windows", 2, "warmup", 1, "window_s", 0.03,
+                           "firmware", "id", "sha256:00", "path", "/dev/null", "inputs", "deadline_s", 60);
     assert_non_null(l->request);
 }
 
@@ -151,7 +167,8 @@ static void lab_close(struct lab *l) {
     lab_clean(l);
 }
 
-/* ---- the tests ------------------------------------------------------------------------------------------------------ */
+/* ---- the tests ------------------------------------------------------------------------------------------------------
+ */
 static void test_good(void **state) {
     (void)state;
     struct lab l;
@@ -208,7 +225,8 @@ static void test_fail_each_call(void **state) {
         assert_false(l.rig.supply); /* A1: at the latest by closing the analyzer */
         lab_close(&l);
     }
-    assert_true(n > 15 && n < 60); /* open, identify, compare, write, verify, setup, start, pump, supply... were all reached */
+    assert_true(n > 15 &&
+                n < 60); /* open, identify, compare, write, verify, setup, start, pump, supply... were all reached */
 }
 
 static void test_cancel(void **state) {
@@ -315,7 +333,9 @@ static void test_wrong_output(void **state) {
     (void)state;
     struct lab l;
     lab_open(&l);
-    assert_int_equal(json_object_set_new(json_object_get(l.request, "job"), "expect_output", json_pack("{s:s}", "crc32", "12345679")), 0);
+    assert_int_equal(json_object_set_new(json_object_get(l.request, "job"), "expect_output",
+                                         json_pack("{s:s}", "crc32", "12345679")),
+                     0);
     struct err e = {0};
     assert_int_equal(lab_run(&l, &e), 0); /* a wrong output is a result with a verdict, not a failure */
     json_t *stored = stored_result(&l);
@@ -379,9 +399,10 @@ static void test_hang(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),         cmocka_unit_test(test_fail_each_call), cmocka_unit_test(test_cancel), cmocka_unit_test(test_daemon_gone),
-        cmocka_unit_test(test_silent_board), cmocka_unit_test(test_bad_request),    cmocka_unit_test(test_hang),
-        cmocka_unit_test(test_plain_firmware), cmocka_unit_test(test_back_powered), cmocka_unit_test(test_wrong_output),
+        cmocka_unit_test(test_good),         cmocka_unit_test(test_fail_each_call), cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_daemon_gone),  cmocka_unit_test(test_silent_board),   cmocka_unit_test(test_bad_request),
+        cmocka_unit_test(test_hang),         cmocka_unit_test(test_plain_firmware), cmocka_unit_test(test_back_powered),
+        cmocka_unit_test(test_wrong_output),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

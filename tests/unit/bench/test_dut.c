@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * The device's side of the conversation: lines, fields, commands, the link's state. Outside truth: published transcripts
- * (tests/unit/bench/transcripts): the model, the number of inferences and, in the data sets' file names, the class that
- * each window's input belongs to. */
+ * The device's side of the conversation: lines, fields, commands, the link's state. Outside truth: published
+ * transcripts (tests/unit/bench/transcripts): the model, the number of inferences and, in the data sets' file names,
+ * the class that each window's input belongs to. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -130,7 +130,10 @@ static void test_splitter(void **state) {
     static const char text[] = "m-rea";
     dut_splitter_feed(&sp, text, 5, keep, &s);
     assert_int_equal(s.n, 0);
-    dut_splitter_feed(&sp, "dy\r\n\r\n\x01\xff" "x\n", 10, keep, &s);
+    dut_splitter_feed(&sp,
+                      "dy\r\n\r\n\x01\xff"
+                      "x\n",
+                      10, keep, &s);
     assert_int_equal(s.n, 2);
     assert_string_equal(s.lines[0], "m-ready");
     assert_string_equal(s.lines[1], "??x");
@@ -173,8 +176,8 @@ static void test_transcripts(void **state) {
         /* tst_000000_Stop_7, tst_000001_Left_2, tst_000002_Right_6, tst_000003_Up_8, tst_000004_On_5 */
         {"L4R5ZI_kws.txt", "kws01", 300, 12, {7, 2, 6, 8, 5}},
         {"L4R5ZI_ad.txt", "ad01", 2000, 1, {-1, -1, -1, -1, -1}},
-        /* lippizaner (horse 7), toy_spaniel (dog 5), ... of CIFAR-10; the fourth and fifth are ships (8), the third a cat (3): the model
-         * calls that one a horse, as the published results line shows */
+        /* lippizaner (horse 7), toy_spaniel (dog 5), ... of CIFAR-10; the fourth and fifth are ships (8), the third a
+         * cat (3): the model calls that one a horse, as the published results line shows */
         {"U575ZI_Q_ic.txt", "ic01", 100, 10, {7, 5, 7, 8, 8}},
     };
     for (size_t t = 0; t < sizeof all / sizeof all[0]; t++) {
@@ -214,12 +217,14 @@ static void test_reports(void **state) {
     struct dut d;
     dut_init(&d, clock_system(), false, no_log, NULL);
     /* formats: firmware/include/jf_device.h */
-    static const char on[] = "m-jf-[1]\r\nm-jf-build-[0011aabb,ad01,87cf,tflm,64000000,wfi]\r\nm-jf-reset-[brownout,0x00e40000]\r\n"
-                             "m-jf-debug-[1,0x00000007]\r\nm-jf-golden-[cbf43926,1]\r\nm-jf-init-[boot,6400,1000000]\r\n"
-                             "m-jf-markers-[phases,20]\r\nm-jf-future-[1,2]\r\nm-ready\r\n";
+    static const char on[] =
+        "m-jf-[1]\r\nm-jf-build-[0011aabb,ad01,87cf,tflm,64000000,wfi]\r\nm-jf-reset-[brownout,0x00e40000]\r\n"
+        "m-jf-debug-[1,0x00000007]\r\nm-jf-golden-[cbf43926,1]\r\nm-jf-init-[boot,6400,1000000]\r\n"
+        "m-jf-markers-[phases,20]\r\nm-jf-future-[1,2]\r\nm-ready\r\n";
     dut_feed(&d, on, sizeof on - 1);
     const struct dut_about *a = &d.about;
-    assert_true(a->jf && a->reset_reported && a->debug_reported && a->golden_reported && a->golden_ok && a->c_debugen && a->init_reported);
+    assert_true(a->jf && a->reset_reported && a->debug_reported && a->golden_reported && a->golden_ok && a->c_debugen &&
+                a->init_reported);
     assert_string_equal(a->build_id, "0011aabb");
     assert_string_equal(a->build_model, "ad01");
     assert_string_equal(a->idle, "wfi");
@@ -231,8 +236,9 @@ static void test_reports(void **state) {
     assert_true(a->init_s > 0.00639 && a->init_s < 0.00641);
     assert_string_equal(a->scheme, "phases");
     assert_int_equal(d.n_ready, 1);
-    static const char window[] = "m-infer-start-100\r\nm-jf-window-[2,100,123456789012,64000000]\r\nm-jf-input-[00000001]\r\n"
-                                 "m-jf-output-[DEADBEEF]\r\nm-infer-done\r\nm-results-[1.0,x]\r\ne-[Unknown command: foo]\r\n";
+    static const char window[] =
+        "m-infer-start-100\r\nm-jf-window-[2,100,123456789012,64000000]\r\nm-jf-input-[00000001]\r\n"
+        "m-jf-output-[DEADBEEF]\r\nm-infer-done\r\nm-results-[1.0,x]\r\ne-[Unknown command: foo]\r\n";
     dut_feed(&d, window, sizeof window - 1);
     assert_true(d.infer.window_reported && d.infer.input_reported && d.infer.output_reported);
     assert_true(d.infer.ticks == 123456789012u);
@@ -267,8 +273,8 @@ static void test_send(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lines),     cmocka_unit_test(test_values_and_fields), cmocka_unit_test(test_db_command),
-        cmocka_unit_test(test_splitter),  cmocka_unit_test(test_transcripts),       cmocka_unit_test(test_reports),
+        cmocka_unit_test(test_lines),    cmocka_unit_test(test_values_and_fields), cmocka_unit_test(test_db_command),
+        cmocka_unit_test(test_splitter), cmocka_unit_test(test_transcripts),       cmocka_unit_test(test_reports),
         cmocka_unit_test(test_send),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -50,7 +50,8 @@ static void test_limits(void **state) {
     assert_int_equal(send(sv[0], big, 70000, 0), 70000); /* a peer that does not keep the limit */
     free(big);
     assert_int_equal(msg_receive(&b, &m, &e), JF_E_PROTOCOL);
-    static const char *const bad[] = {"", "[]", "{\"type\":1}", "{}", "{\"type\":\"a\"", "{\"type\":\"a\",\"type\":\"b\"}", "\xff"};
+    static const char *const bad[] = {
+        "", "[]", "{\"type\":1}", "{}", "{\"type\":\"a\"", "{\"type\":\"a\",\"type\":\"b\"}", "\xff"};
     for (size_t i = 1; i < sizeof bad / sizeof bad[0]; i++) {
         assert_int_equal(send(sv[0], bad[i], strlen(bad[i]), 0), (ssize_t)strlen(bad[i]));
         assert_int_equal(msg_receive(&b, &m, &e), JF_E_PROTOCOL);
@@ -74,7 +75,7 @@ static void test_full_socket(void **state) {
         msg_offer(&a, padded(30000));
         sent++;
     }
-    assert_true(a.dropped == 1); /* live and log are dropped and counted */
+    assert_true(a.dropped == 1);                                         /* live and log are dropped and counted */
     assert_int_equal(msg_send(&a, padded(30000), 50, &e), JF_E_TIMEOUT); /* the others wait, and not for ever */
     json_t *m;
     assert_int_equal(msg_receive(&b, &m, &e), 1);
@@ -138,10 +139,14 @@ static void test_table(void **state) {
     (void)state;
     const struct sm_table *t = attempt_table();
     static const int expect[STAGE_COUNT][EVENT_COUNT] = {
-        [STAGE_PREPARE] = {STAGE_FLASH, STAGE_RELEASE, STAGE_RELEASE}, [STAGE_FLASH] = {STAGE_ARM, STAGE_RELEASE, STAGE_RELEASE},
-        [STAGE_ARM] = {STAGE_RUN, STAGE_RELEASE, STAGE_RELEASE},       [STAGE_RUN] = {STAGE_ANALYSE, STAGE_RELEASE, STAGE_RELEASE},
-        [STAGE_ANALYSE] = {STAGE_STORE, STAGE_RELEASE, STAGE_RELEASE}, [STAGE_STORE] = {STAGE_RELEASE, STAGE_RELEASE, STAGE_RELEASE},
-        [STAGE_RELEASE] = {STAGE_ENDED, STAGE_ENDED, JF_E_CONFLICT},   [STAGE_ENDED] = {JF_E_CONFLICT, JF_E_CONFLICT, JF_E_CONFLICT},
+        [STAGE_PREPARE] = {STAGE_FLASH, STAGE_RELEASE, STAGE_RELEASE},
+        [STAGE_FLASH] = {STAGE_ARM, STAGE_RELEASE, STAGE_RELEASE},
+        [STAGE_ARM] = {STAGE_RUN, STAGE_RELEASE, STAGE_RELEASE},
+        [STAGE_RUN] = {STAGE_ANALYSE, STAGE_RELEASE, STAGE_RELEASE},
+        [STAGE_ANALYSE] = {STAGE_STORE, STAGE_RELEASE, STAGE_RELEASE},
+        [STAGE_STORE] = {STAGE_RELEASE, STAGE_RELEASE, STAGE_RELEASE},
+        [STAGE_RELEASE] = {STAGE_ENDED, STAGE_ENDED, JF_E_CONFLICT},
+        [STAGE_ENDED] = {JF_E_CONFLICT, JF_E_CONFLICT, JF_E_CONFLICT},
     };
     for (int s = 0; s < STAGE_COUNT; s++) {
         for (int ev = 0; ev < EVENT_COUNT; ev++) {
@@ -149,7 +154,8 @@ static void test_table(void **state) {
             assert_int_equal(sm_next(t, s, ev, &e), expect[s][ev]);
         }
     }
-    static const char *const names[] = {"prepare", "flash", "arm", "run", "analyse", "store", "release"}; /* PROTOCOL.md */
+    static const char *const names[] = {"prepare", "flash", "arm",    "run",
+                                        "analyse", "store", "release"}; /* PROTOCOL.md */
     for (int s = 0; s < 7; s++) {
         assert_string_equal(sm_state_name(t, s), names[s]);
     }
@@ -158,7 +164,8 @@ static void test_table(void **state) {
 static void test_choose_n(void **state) {
     (void)state;
     struct job_conf tiny = {.method = MEASURE_METHOD_MLPERF_TINY}, quick = {.method = MEASURE_METHOD_QUICK};
-    assert_true(job_window_s(&tiny) >= 10.5); /* the method's rule: at least 10 s, 10 inferences; half a second in reserve */
+    assert_true(job_window_s(&tiny) >=
+                10.5); /* the method's rule: at least 10 s, 10 inferences; half a second in reserve */
     assert_int_equal(job_min_inferences(&tiny), 10);
     assert_true(job_window_s(&quick) == 1.0);
     quick.window_s = 0.3;
@@ -183,7 +190,8 @@ static const char bench_text[] =
     "{\"name\":\"b\",\"virtual\":true,\"board\":{\"type\":\"t\",\"serial\":\"S\",\"capacitance_max_f\":2e-5},"
     "\"board_type\":{\"start\":\"power_cycle\",\"markers\":\"phases\",\"clock\":{\"tolerance\":0.03},\"flash\":{}},"
     "\"probe\":{\"runner\":\"openocd\"},\"uart\":{\"path\":\"/dev/null\",\"baud\":115200,\"backend\":\"fd\"},"
-    "\"analyzer\":{\"driver\":\"ppk2\"},\"supply\":{\"by\":\"analyzer\",\"voltage_v\":3.3,\"plane\":\"analyzer-out\"},\"limits\":{\"v_min\":3.0}}";
+    "\"analyzer\":{\"driver\":\"ppk2\"},\"supply\":{\"by\":\"analyzer\",\"voltage_v\":3.3,\"plane\":\"analyzer-out\"},"
+    "\"limits\":{\"v_min\":3.0}}";
 
 static void test_conf(void **state) {
     (void)state;
@@ -209,7 +217,9 @@ static void test_conf(void **state) {
         json_decref(copy);
     }
     json_decref(root);
-    json_t *job = json_loads("{\"method\":\"mlperf-tiny\",\"windows\":5,\"inferences\":null,\"warmup\":10,\"expect_output\":{\"crc32\":\"cbf43926\"}}", 0, NULL);
+    json_t *job = json_loads("{\"method\":\"mlperf-tiny\",\"windows\":5,\"inferences\":null,\"warmup\":10,\"expect_"
+                             "output\":{\"crc32\":\"cbf43926\"}}",
+                             0, NULL);
     struct job_conf j;
     assert_int_equal(job_conf_parse(job, &j, &e), 0);
     assert_true(j.expect.has_crc && j.expect.crc32 == 0xcbf43926 && j.inferences == 0 && isnan(j.supply_v));
@@ -225,7 +235,8 @@ static void test_conf(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_limits), cmocka_unit_test(test_full_socket), cmocka_unit_test(test_spool),
-                                       cmocka_unit_test(test_table),  cmocka_unit_test(test_choose_n),    cmocka_unit_test(test_conf)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_limits),   cmocka_unit_test(test_full_socket),
+                                       cmocka_unit_test(test_spool),    cmocka_unit_test(test_table),
+                                       cmocka_unit_test(test_choose_n), cmocka_unit_test(test_conf)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
