@@ -296,10 +296,10 @@ static int collect_edges(struct trace_reader *r, double x0, double x1, json_t *e
 }
 
 #define MAX_SPANS 1024
-/* A span that continues the last one extends it: a long hole may be stored in pieces. */
-static int add_span(json_t *list, double dt, int64_t from, int64_t to) {
+/* join: a span that continues the last one extends it: a long hole may be stored in pieces. Segments that touch stay two. */
+static int add_span(json_t *list, double dt, int64_t from, int64_t to, bool join) {
     size_t n = json_array_size(list);
-    json_t *last = n > 0 ? json_array_get(list, n - 1) : NULL;
+    json_t *last = join && n > 0 ? json_array_get(list, n - 1) : NULL;
     if (last && json_real_value(json_array_get(last, 1)) >= (double)from * dt)
         return json_array_set_new(last, 1, json_real((double)to * dt));
     if (n >= MAX_SPANS)
@@ -316,17 +316,17 @@ static int collect_spans(const struct trace_reader *r, double x0, double x1, jso
         bool inside = (double)ix->first < x1 && (double)(ix->first + ix->count) > x0;
         if (i > 0 && (ix->flags & MEASURE_SEGMENT_START)) {
             if ((double)start < x1 && (double)end > x0)
-                bad |= add_span(segments, dt, start, end);
+                bad |= add_span(segments, dt, start, end, false);
             start = ix->first;
         } else if (i > 0 && ix->first > end && inside) {
-            bad |= add_span(gaps, dt, end, ix->first);
+            bad |= add_span(gaps, dt, end, ix->first, true);
         }
         if ((ix->flags & MEASURE_GAP) && inside)
-            bad |= add_span(gaps, dt, ix->first, ix->first + ix->count);
+            bad |= add_span(gaps, dt, ix->first, ix->first + ix->count, true);
         end = ix->first + ix->count;
     }
     if (r->n_chunks && (double)start < x1 && (double)end > x0)
-        bad |= add_span(segments, dt, start, end);
+        bad |= add_span(segments, dt, start, end, false);
     return bad;
 }
 

@@ -569,6 +569,30 @@ static void disordered_blocks_are_refused(void **state) {
     assert_int_equal(trace_writer_open(path_of("order2"), &(struct trace_header){.period_s = 0}, &w, &e), JF_E_INVAL);
 }
 
+/* Two acquisitions whose cells touch are two segments in the view too. */
+static void touching_segments_stay_two(void **state) {
+    (void)state;
+    struct err e = {0};
+    struct trace_writer *w;
+    struct trace_reader *r;
+    struct trace_header h = {.period_s = 1e-5, .voltage_v = 3, .block = true};
+    struct trace_summary sum;
+    float x[100] = {0};
+    ok(trace_writer_open(path_of("touch"), &h, &w, &e), &e);
+    ok(trace_writer_block(w, &(struct measure_block){.first = 0, .count = 100, .current_a = x, .flags = MEASURE_SEGMENT_START}, &e), &e);
+    ok(trace_writer_block(w, &(struct measure_block){.first = 100, .count = 100, .current_a = x, .flags = MEASURE_SEGMENT_START}, &e), &e);
+    ok(trace_writer_close(w, &sum, &e), &e);
+    ok(trace_reader_open(path_of("touch"), &r, &e), &e);
+    json_t *view = NULL;
+    ok(trace_view(r, (double)NAN, (double)NAN, 10, &view, &e), &e);
+    const json_t *segments = json_object_get(view, "segments");
+    assert_int_equal(json_array_size(segments), 2);
+    assert_true(fabs(json_number_value(json_array_get(json_array_get(segments, 0), 1)) - 1e-3) < 1e-9);
+    assert_int_equal(json_array_size(json_object_get(view, "gaps")), 0);
+    json_decref(view);
+    trace_reader_close(r);
+}
+
 /* Every combination of content that picks another encoding. */
 static void encodings_round_trip(void **state) {
     (void)state;
@@ -665,6 +689,7 @@ int main(void) {
         cmocka_unit_test(crafted_files_do_no_harm),
         cmocka_unit_test(gaps_and_segments_are_kept),
         cmocka_unit_test(disordered_blocks_are_refused),
+        cmocka_unit_test(touching_segments_stay_two),
         cmocka_unit_test(encodings_round_trip),
         cmocka_unit_test(capture_survives_json),
         cmocka_unit_test(checksum_is_crc32),
