@@ -166,6 +166,24 @@ def rule_configuration(root):
     return bad + [f"{k} is explained in docs/configuration.md, unknown to daemon/conf_tables.c" for k in sorted(named - keys)]
 
 
+def rule_state_tables(root):
+    """The tables of job, lease and bench in ARCHITECTURE.md have exactly the rows of db/states.c."""
+    source, page, bad = read(root, "db/states.c"), read(root, "ARCHITECTURE.md"), []
+    row = r"ROW\(STORE_{0}_(\w+),\s*STORE_{0}_(\w+),\s*STORE_{0}_(\w+)\)"
+    for machine in ("job", "lease", "bench"):
+        rows = re.findall(row.format(machine.upper()), source)
+        real = {tuple(w.lower().replace("_", " ") for w in r) for r in rows}
+        told, m = set(), re.search(rf"^\*\*{machine.capitalize()}\*\*[^\n]*\n\n\|([^\n]*)\|\n[^\n]*\n((?:\|[^\n]*\n)+)", page, flags=re.M)
+        for line in m.group(2).splitlines() if m else []:
+            states, *to = [c.strip() for c in line.strip("|").split("|")]
+            events = [c.strip() for c in m.group(1).split("|")][1:]
+            told |= {(s, e, t) for s in states.split(", ") for e, t in zip(events, to) if t}
+        bad += [f"{machine}: {' -'.join(r[:2])}-> {r[2]} is in db/states.c, not in ARCHITECTURE.md" for r in sorted(real - told)]
+        bad += [f"{machine}: {' -'.join(r[:2])}-> {r[2]} is in ARCHITECTURE.md, not in db/states.c" for r in sorted(told - real)]
+        bad += [] if real else [f"{machine}: no rows in db/states.c"]
+    return bad
+
+
 # ---- planted faults: rule -> (files of a small tree, what must be reported) --------------------------------------------
 FAKE = "#!/bin/sh\n[ \"$1\" = sub ] && echo '  --deep N  text' && exit 0\n"
 GOOD_PAGES = {f"{MAN}/{p}": ".TH X 1\n" for p in PAGES}
@@ -185,6 +203,11 @@ PLANTED = {
     rule_configuration: ({"daemon/conf_tables.c": 'TEXT("told", 1), {.key = "mute"}, WORD("also_told", "a")',
                           "docs/configuration.md": "| `told`, `gone` | - | x |\nand `also_told`\n"},
                          ["mute is checked", "gone is explained"]),
+    rule_state_tables: ({"db/states.c": "".join(f"ROW(STORE_{m}_UP, STORE_{m}_GIVE_UP,\n  STORE_{m}_DOWN), ROW(STORE_{m}_UP, STORE_{m}_GO, STORE_{m}_UP)"
+                                                for m in ("JOB", "LEASE", "BENCH")),
+                         "ARCHITECTURE.md": "**Job** (x)\n\n| state | give up | go |\n|---|---|---|\n| up, odd | down | |\n\n**Lease**\n\n| state | give up | go |\n"
+                                            "|---|---|---|\n| up | down | up |\n\n"},
+                        ["job: up -go-> up is in db", "job: odd -give up-> down is in ARCH", "bench: up -go-> up is in db", "bench: up -give up-> down is in db"]),
     rule_invariants: ({"ARCHITECTURE.md": "| A1, A2 | `x.h` | text |\n| B1 | `y.h` | text |\n", "x.h": "/* A1 a, A20 b */"},
                       ["A2 is not in x.h", "y.h does not exist"]),
 }
