@@ -59,9 +59,14 @@ static int take_u32(const json_t *obj, const char *key, bool required, uint32_t 
         return 0;
     }
     const char *s = json_string_value(v);
-    char *end = NULL;
-    unsigned long long n = s && s[0] != '-' ? strtoull(s, &end, 0) : 0;
-    if (!s || end == s || *end || n > UINT32_MAX) {
+    char *end;
+    unsigned long long n = 0;
+    bool good = s && s[0] >= '0' && s[0] <= '9';
+    if (good) {
+        n = strtoull(s, &end, 0);
+        good = *end == '\0' && n <= UINT32_MAX;
+    }
+    if (!good) {
         return err_set_at(reterr, JF_E_INVAL, key, "%s must be a number from 0 to 0xffffffff", key);
     }
     *ret_v = (uint32_t)n;
@@ -82,7 +87,7 @@ static int take_probe(const json_t *probe, struct openocd_conf *c, struct err *r
     if (!c->tcp && strcmp(adapter, "st-link") != 0) {
         return err_set_at(reterr, JF_E_INVAL, "adapter", "adapter is \"%s\"; known are st-link and st-link-tcp", adapter);
     }
-    uint32_t port;
+    uint32_t port = 0;
     r = take_u32(probe, "tcp_port", c->tcp, 0, &port, reterr);
     if (r < 0) {
         return r;
@@ -92,6 +97,17 @@ static int take_probe(const json_t *probe, struct openocd_conf *c, struct err *r
     }
     c->tcp_port = (int)port;
     return 0;
+}
+
+/* "0483:374b": exactly four hexadecimal digits on each side. */
+static bool usb_id_parse(const char *s, uint16_t *ret_vid, uint16_t *ret_pid) {
+    static const char hex[] = "0123456789abcdefABCDEF";
+    if (strspn(s, hex) != 4 || s[4] != ':' || strspn(s + 5, hex) != 4 || s[9] != '\0') {
+        return false;
+    }
+    *ret_vid = (uint16_t)strtoul(s, NULL, 16);
+    *ret_pid = (uint16_t)strtoul(s + 5, NULL, 16);
+    return true;
 }
 
 static int take_usb_ids(const json_t *probe, struct openocd_conf *c, struct err *reterr) {
@@ -113,13 +129,9 @@ static int take_usb_ids(const json_t *probe, struct openocd_conf *c, struct err 
     }
     for (size_t i = 0; i < json_array_size(list); i++) {
         const char *s = json_string_value(json_array_get(list, i));
-        unsigned vid, pid;
-        char rest;
-        if (!s || sscanf(s, "%4x:%4x%c", &vid, &pid, &rest) != 2) {
+        if (!s || !usb_id_parse(s, &c->usb_ids[i].vid, &c->usb_ids[i].pid)) {
             return err_set_at(reterr, JF_E_INVAL, "usb_ids", "usb_ids[%zu] must look like \"0483:374b\"", i);
         }
-        c->usb_ids[i].vid = (uint16_t)vid;
-        c->usb_ids[i].pid = (uint16_t)pid;
     }
     c->n_usb_ids = json_array_size(list);
     return 0;

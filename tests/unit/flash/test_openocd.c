@@ -57,6 +57,10 @@ static void test_conf_refuses(void **state) {
         {PROBE, "{\"chip_id\":{\"address\":1,\"value\":2}}", "target_script"},
         {PROBE, "{\"target_script\":\"t [exit].cfg\",\"chip_id\":{\"address\":1,\"value\":2}}", "target_script"},
         {PROBE, "{\"target_script\":\"t.cfg\",\"chip_id\":{\"address\":-1,\"value\":2}}", "address"},
+        {PROBE, "{\"target_script\":\"t.cfg\",\"chip_id\":{\"address\":\"-1\",\"value\":2}}", "address"},
+        {PROBE, "{\"target_script\":\"t.cfg\",\"chip_id\":{\"address\":\"0x100000000\",\"value\":2}}", "address"},
+        {"{\"adapter\":\"st-link\",\"serial\":\"a\",\"usb_ids\":[\" -83:374b\"]}", BOARD, "usb_ids"},
+        {"{\"adapter\":\"st-link\",\"serial\":\"a\",\"usb_ids\":[\"483:374b\"]}", BOARD, "usb_ids"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct openocd_conf c;
