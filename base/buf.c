@@ -23,8 +23,8 @@ void buf_done(struct buf *b) {
 void buf_clear(struct buf *b) { b->len = 0; }
 
 int buf_reserve(struct buf *b, size_t n, uint8_t **ret_p) {
-    if (n > b->max || b->len > b->max - n) {
-        return JF_E_TOO_LARGE;
+    if (n > b->max || b->len > b->max - n || b->len + n > SIZE_MAX / 2 - 1) {
+        return JF_E_TOO_LARGE; /* the last: doubling must reach it */
     }
     size_t need = b->len + n + 1; /* one spare for buf_str */
     if (need > b->cap) {
@@ -80,10 +80,10 @@ void buf_consume(struct buf *b, size_t n) {
 }
 
 const char *buf_str(struct buf *b) {
-    uint8_t *p;
-    if (!b->data && buf_reserve(b, 0, &p) < 0) {
+    uint8_t *end;
+    if (buf_reserve(b, 0, &end) < 0) {
         return NULL;
     }
-    b->data[b->len] = '\0';
+    *end = '\0';
     return (const char *)b->data;
 }

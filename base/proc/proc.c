@@ -146,7 +146,15 @@ static _Noreturn void child_main(const struct child_plan *plan) {
     _exit(127);
 }
 
-static int open_cloexec_pipe(int fds[2]) { return pipe2(fds, O_CLOEXEC); }
+static int open_cloexec_pipe(int *ret_read, int *ret_write) {
+    int fds[2];
+    if (pipe2(fds, O_CLOEXEC) != 0) {
+        return -1;
+    }
+    *ret_read = fds[0];
+    *ret_write = fds[1];
+    return 0;
+}
 
 /* Descriptors at 3 or above, so that dup2 onto 0..2 in the child cannot overwrite one that is still needed. */
 static int lift_fd(int fd) {
@@ -172,12 +180,11 @@ static int make_output(int given, int *ret_child, int *ret_ours) {
         *ret_child = fcntl(given, F_DUPFD_CLOEXEC, 3);
         return *ret_child < 0 ? -1 : 0;
     }
-    int p[2];
-    if (open_cloexec_pipe(p) != 0) {
+    if (open_cloexec_pipe(ret_ours, ret_child) != 0) {
         return -1;
     }
-    *ret_ours = lift_fd(p[0]);
-    *ret_child = lift_fd(p[1]);
+    *ret_ours = lift_fd(*ret_ours);
+    *ret_child = lift_fd(*ret_child);
     if (*ret_ours < 0 || *ret_child < 0 || fcntl(*ret_ours, F_SETFL, O_NONBLOCK) != 0) {
         return -1;
     }
@@ -207,7 +214,7 @@ static int exec_outcome(int status_fd) {
 static int sys_spawn(void *ctx, const struct proc_spec *spec, struct proc **ret_p, struct err *reterr) {
     (void)ctx;
     int res = JF_E_IO;
-    int status[2] = {-1, -1};
+    int status_read = -1, status_write = -1;
     struct child_plan plan = {.spec = spec, .in_fd = -1, .out_fd = -1, .err_fd = -1, .parent = getpid()};
     struct proc *p = calloc(1, sizeof *p);
     plan.env = env_with(spec->env);
@@ -226,11 +233,11 @@ static int sys_spawn(void *ctx, const struct proc_spec *spec, struct proc **ret_
     } else if (make_output(spec->stderr_fd, &plan.err_fd, &p->out_fd[2]) != 0) {
         goto fail_fds;
     }
-    if (plan.err_fd < 0 || open_cloexec_pipe(status) != 0) {
+    if (plan.err_fd < 0 || open_cloexec_pipe(&status_read, &status_write) != 0) {
         goto fail_fds;
     }
-    plan.status_fd = status[1] = lift_fd(status[1]);
-    if (status[1] < 0) {
+    plan.status_fd = status_write = lift_fd(status_write);
+    if (status_write < 0) {
         goto fail_fds;
     }
     p->pid = fork();
@@ -241,15 +248,15 @@ static int sys_spawn(void *ctx, const struct proc_spec *spec, struct proc **ret_
         child_main(&plan);
     }
     (void)setpgid(p->pid, p->pid); /* both sides, so that neither races */
-    close_fd(&status[1]);
-    int e = exec_outcome(status[0]);
+    close_fd(&status_write);
+    int e = exec_outcome(status_read);
     if (e != 0) {
         (void)waitpid(p->pid, NULL, 0);
         errno = e;
         res = e == ENOENT ? JF_E_NOT_FOUND : JF_E_IO;
         goto fail_fds;
     }
-    close_fd(&status[0]);
+    close_fd(&status_read);
     close_fd(&plan.in_fd);
     close_fd(&plan.out_fd);
     close_fd(&plan.err_fd);
@@ -259,8 +266,8 @@ static int sys_spawn(void *ctx, const struct proc_spec *spec, struct proc **ret_
 
 fail_fds:
     res = err_set_errno(reterr, res, errno, "cannot start %s", spec->argv[0]);
-    close_fd(&status[0]);
-    close_fd(&status[1]);
+    close_fd(&status_read);
+    close_fd(&status_write);
     close_fd(&plan.in_fd);
     close_fd(&plan.out_fd);
     close_fd(&plan.err_fd);
