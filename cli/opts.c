@@ -2,6 +2,7 @@
  * The option parser of cli/opts.h. Pure but for opts_print. */
 #include "cli/opts.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -20,10 +21,14 @@ static const struct opt_row *find(const struct opt_row *rows, const char *name, 
 static int store(const struct opt_row *row, const char *value, struct err *reterr) {
     char *end;
     errno = 0;
-    switch (row->kind) {
-    case OPT_FLAG:
+    if (row->kind == OPT_FLAG) {
         *(bool *)row->dst = true;
         return 0;
+    }
+    assert(value);
+    switch (row->kind) {
+    case OPT_FLAG:
+        break;
     case OPT_TEXT:
         *(const char **)row->dst = value;
         return 0;

@@ -3,13 +3,11 @@
 """clang-tidy over the given sources, two at a time; every warning is an error. Usage: tidy.py SRC... -- FLAGS..."""
 import concurrent.futures
 import os
-import shlex
 import subprocess
 import sys
 
 at = sys.argv.index("--")
 sources, flags = sys.argv[1:at], sys.argv[at + 1:]
-flags = [shlex.split(f)[0] if f else f for f in flags]
 
 
 def tidy(src):
