@@ -48,7 +48,7 @@ static int print_json(json_t *j) {
         fprintf(stderr, "jf-trace: out of memory\n");
         return 1;
     }
-    json_dumpf(j, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(15));
+    json_dumpf(j, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
     putchar('\n');
     json_decref(j);
     return 0;

@@ -92,7 +92,7 @@ def measure_all(lab):
     ids = {m: lab.upload_firmware(m) for m in MODELS}
     for model in MODELS:
         for bench in lab.benches:
-            jobs.append([model, bench, lab.job(lab.submit(ids[model], bench, labels={"demo": model}))])
+            jobs.append([model, bench, lab.job(lab.submit(ids[model], bench, retries=2, labels={"demo": model}))])
     progress = Progress(lab, len(jobs))
     rows = {}
     while any(j["state"] not in FINAL for _, _, j in jobs):
