@@ -151,7 +151,11 @@ static int take_result(const struct conf *conf, const struct clock_src *clock, c
     clock_rfc3339(clock_wall_ns(clock), at);
     json_t *doc = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "id", r->id, "job", r->job, "attempt", r->attempt,
                             "bench", r->bench, "firmware", r->firmware, "created_at", at);
-    json_t *copy = json_copy((json_t *)(uintptr_t)result);
+    json_t *copy = json_deep_copy(result);
+    json_t *tools = json_object_get(json_object_get(copy, "provenance"), "tools");
+    if (tools) {
+        (void)json_object_set_new(tools, "joulefarmd", json_string(JF_VERSION));
+    }
     static const char *const ours[] = {"id", "job", "attempt", "bench", "firmware", "created_at", "trace"};
     for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) {
         (void)json_object_del(copy, ours[i]);

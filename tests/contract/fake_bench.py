@@ -97,7 +97,7 @@ def finish(s, send, m, me, spool, what):
     result = {"method": m["job"]["method"], "window_rule": "edge", "verdict": "invalid" if lossy else "valid",
               "reasons": [{"code": "sample-gap", "text": "lost", "windows": [0]}] if lossy else [], "notes": [], "inferences": 10, "windows": 1,
               "energy_per_inference_j": figure(1e-3), "net_energy_per_inference_j": None, "latency_per_inference_s": figure(1e-2), "idle_power_w": None,
-              "power_w": {"mean": 0.1, "peak": 0.2}, "stages": None, "supply": {}, "clock": {}, "memory": {"flash_bytes": 1, "ram_bytes": 1}, "provenance": {}}
+              "power_w": {"mean": 0.1, "peak": 0.2}, "stages": None, "supply": {}, "clock": {}, "memory": {"flash_bytes": 1, "ram_bytes": 1}, "provenance": {"tools": {}}}
     doc = {**me, "job": {}, "result": result, "windows": [{"index": 0, "inferences": 10, "from_s": 0.0, "to_s": 0.1, "duration_s": 0.1, "energy_j": 1e-2}],
            "trace": {"path": "trace.jft", "sha256": hashlib.sha256(trace).hexdigest(), "size": len(trace), "duration_s": 1.0}}
     data = json.dumps(doc).encode()

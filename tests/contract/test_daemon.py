@@ -43,6 +43,7 @@ def submission(farm):
     tap.check(job["state"] == "done" and job["result"], "a job is done and has a result", job)
     status, r = farm.api("GET", f"/results/{job['result']}")
     tap.check(status == 200 and r["verdict"] == "valid" and r["job"] == job["id"] and r["energy_per_inference_j"]["median"] == 1e-3, "the result is the worker's", r)
+    tap.check(r["provenance"]["tools"].get("joulefarmd") and r["labels"] == {"do": "result"}, "the daemon adds its version and the job's labels", r)
     tap.check(farm.api("GET", f"/results/{job['result']}/windows")[1]["items"][0]["energy_j"] == 1e-2, "its windows are stored")
     status, _, log = farm.request("GET", f"/api/v1/attempts/{job['attempt']}/log?offset=5")
     tap.check(status == 200 and b"attempt of" in log and not log.startswith(b"2026"), "the log is kept and read from an offset", log)
