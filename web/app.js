@@ -1,230 +1,316 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The one page: benches, queue, results, a trace with its windows. Talks only to the HTTP API; lists are read again when
-// the event stream says that something changed, live power and progress come with the stream.
-"use strict";
+// the event stream says that something changed, live power and progress come with the stream and need no request.
+import { el, shortId, si, sync, when, withU95 } from "./format.js";
+import { Plot } from "./plot.js";
 
 const api = "/api/v1";
 const $ = (id) => document.getElementById(id);
-const live = new Map(); // bench -> {power_w, at}
-const progress = new Map(); // job -> {fraction, text}
-let chosen = null; // id of the result that is shown
-let view = null; // what the plot shows
+const PAGE = 50, FRESH_MS = 3000, POWER_POINTS = 120, OVER_SHOWN = 6;
 
-async function get(path) {
-  const r = await fetch(api + path, { headers: { Accept: "application/json" } });
-  const doc = await r.json();
-  if (!r.ok) throw new Error(doc.detail || doc.title || `status ${r.status}`);
+const live = new Map(); // bench -> {power_w, at, job, list: newest powers}
+const progress = new Map(); // job -> {fraction, text, stage}
+const results = new Map(); // id -> result, as far as they were read
+const cancelling = new Set(); // jobs whose cancel was asked here
+let benches = [], jobs = [];
+let older = null, atEnd = false; // cursor behind the oldest result read
+let chosen = null, shown = null; // id of the result wanted; {result, windows, from, to} of the one on the plot
+let asked = 0; // number of the newest request for the trace: a late answer to an older one is dropped
+const plot = new Plot($("plot"), (from, to) => { if (shown) { shown.from = from; shown.to = to; loadView(); } });
+
+async function request(path, options) {
+  const r = await fetch(api + path, { headers: { Accept: "application/json", ...options?.headers }, ...options });
+  const doc = await r.json().catch(() => ({}));
+  if (!r.ok) throw new Error([doc.detail || doc.title || `status ${r.status}`, doc.pointer].filter(Boolean).join(", at "));
   return doc;
 }
+const post = (path) => request(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" });
 
-function si(v, unit) {
-  if (v === null || v === undefined || !Number.isFinite(v)) return "–";
-  const steps = [[1e6, "M"], [1e3, "k"], [1, ""], [1e-3, "m"], [1e-6, "µ"], [1e-9, "n"], [1e-12, "p"]];
-  const [scale, prefix] = v === 0 ? [1, ""] : steps.find(([s]) => Math.abs(v) >= s * 0.99995) || steps.at(-1);
-  return `${(v / scale).toPrecision(4)} ${prefix}${unit}`;
+const TONES = { valid: "ok", idle: "ok", good: "ok", done: "ok", suspect: "warn", recovering: "warn", maintenance: "warn", canceled: "dim", leased: "busy", active: "busy",
+  queued: "", invalid: "bad", failed: "bad", offline: "bad", bad: "bad" };
+const tone = (word) => TONES[word] ?? "bad";
+const isOpen = (j) => j.state === "queued" || j.state === "active";
+
+// ---- benches ------------------------------------------------------------------------------------------------------
+
+// What the card says of power: the newest figure while it is fresh, else why there is none.
+function powerText(b) {
+  const p = live.get(b.name), job = b.job && jobs.find((j) => j.id === b.job);
+  if (p && Date.now() - p.at < FRESH_MS) return si(p.power_w, "W");
+  if (!b.job) return "no job";
+  if (b.streaming === false) return "captured after the run";
+  return job?.stage === "run" ? "no reading now" : "not measuring yet";
 }
 
-function el(tag, attrs, ...children) {
-  const e = document.createElement(tag);
-  for (const [k, v] of Object.entries(attrs || {})) {
-    if (k === "class") e.className = v;
-    else if (k.startsWith("on")) e.addEventListener(k.slice(2), v);
-    else e.setAttribute(k, v);
-  }
-  e.append(...children.filter((c) => c !== null && c !== undefined));
-  return e;
+function spark(list) {
+  if (list.length < 2) return null;
+  const ns = "http://www.w3.org/2000/svg", svg = document.createElementNS(ns, "svg"), line = document.createElementNS(ns, "polyline");
+  const top = Math.max(...list, 1e-12);
+  svg.setAttribute("viewBox", `0 0 ${POWER_POINTS - 1} 30`);
+  svg.setAttribute("preserveAspectRatio", "none");
+  svg.setAttribute("class", "spark");
+  svg.setAttribute("aria-hidden", "true");
+  line.setAttribute("points", list.map((v, k) => `${POWER_POINTS - list.length + k},${(29 - (27 * Math.max(0, v)) / top).toFixed(1)}`).join(" "));
+  svg.append(line);
+  return svg;
 }
-
-const tone = (word) =>
-  ({ valid: "ok", idle: "ok", good: "ok", done: "ok", suspect: "warn", recovering: "warn", maintenance: "warn", leased: "busy", active: "busy", queued: "",
-     canceled: "warn" })[word] ?? "bad";
-
-// ---- lists --------------------------------------------------------------------------------------------------------
 
 function benchCard(b) {
-  const p = live.get(b.name);
-  const fresh = p && Date.now() - p.at < 3000;
-  const job = b.job;
-  const pr = job && progress.get(job);
+  const job = b.job && jobs.find((j) => j.id === b.job), p = b.job && progress.get(b.job), power = live.get(b.name);
+  const reading = power && Date.now() - power.at < FRESH_MS, part = p && Number.isFinite(p.fraction) ? String(p.fraction) : null;
+  const label = Object.entries(job?.labels ?? {}).map(([k, v]) => `${k}=${v}`).join(", ");
   return el("div", { class: "card" },
     el("h3", {}, b.name, el("span", { class: `state ${tone(b.state)}` }, b.state)),
-    el("p", {}, `${b.board?.type ?? "?"}${b.virtual ? ", virtual" : ""} · ${b.analyzer?.driver ?? "?"}`),
-    b.health && b.health !== "good" ? el("p", { class: tone(b.health) }, `health: ${b.health}${b.reason ? ", " + b.reason : ""}`) : null,
-    el("p", { class: "power" }, fresh ? si(p.power_w, "W") : job ? (b.streaming === false ? "captured after the run" : "no reading now") : "no job"),
-    pr ? el("progress", { max: "1", ...(Number.isFinite(pr.fraction) ? { value: String(pr.fraction) } : {}) }) : null,
-    pr?.text ? el("p", {}, pr.text) : null);
+    el("p", {}, `${b.board?.type ?? "?"}${b.virtual ? ", virtual" : ""} · ${b.analyzer?.sigrok_driver ?? b.analyzer?.driver ?? "?"}`),
+    b.health !== "good" || b.reason ? el("p", { class: tone(b.health) }, `health ${b.health}${b.reason ? ": " + b.reason : ""}`) : null,
+    el("p", { class: reading ? "power" : "power dim" }, powerText(b)),
+    reading ? spark(power.list) : null,
+    b.job ? el("p", {}, "job ", el("code", { title: b.job }, shortId(b.job)), label ? ` (${label})` : "", `: ${job?.stage ?? p?.stage ?? "starting"}`) : null,
+    b.job ? el("progress", { max: "1", value: part, "aria-label": `progress of the job on ${b.name}` }) : null,
+    p?.text ? el("p", {}, p.text) : null);
 }
 
-async function readBenches() {
-  const { items } = await get("/benches");
-  $("benches").replaceChildren(...(items.length ? items.map(benchCard) : [el("p", { class: "empty" }, "none configured")]));
+function drawBenches() {
+  const look = (b) => [b.state, b.health, b.reason, b.job, powerText(b), jobs.find((j) => j.id === b.job)?.stage, progress.get(b.job), live.get(b.name)?.at];
+  sync($("benches"), benches, (b) => b.name, look, benchCard);
+  $("benches-empty").hidden = benches.length > 0;
 }
+
+// ---- jobs ---------------------------------------------------------------------------------------------------------
 
 async function cancel(id) {
-  await fetch(`${api}/jobs/${id}/cancel`, { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" });
+  cancelling.add(id);
+  drawJobs();
+  try {
+    await post(`/jobs/${id}/cancel`);
+  } catch (e) {
+    cancelling.delete(id);
+    say(`The job was not cancelled: ${e.message}`);
+  }
   refresh();
 }
 
 function jobRow(j) {
-  const open = j.state === "queued" || j.state === "active";
-  const what = j.state === "active" ? j.stage : j.cause ? `${j.cause.class}: ${j.cause.text}` : j.state === "queued" && j.position ? `position ${j.position}` : "";
-  return el("tr", {}, el("td", {}, el("code", {}, j.id.slice(-12))), el("td", { class: tone(j.state) }, j.state), el("td", {}, j.on_bench || j.bench || j.board_type || ""),
-    el("td", {}, j.method), el("td", { class: "wrap" }, what || ""), el("td", {}, open ? el("button", { onclick: () => cancel(j.id) }, "cancel") : null));
+  const stopping = j.cancel_requested || cancelling.has(j.id);
+  const labels = Object.entries(j.labels ?? {}).map(([k, v]) => `${k}=${v}`).join(", ");
+  const cause = j.cause ? `${j.cause.class} (${j.cause.code}): ${j.cause.text}` : "";
+  const what = j.state === "active" ? j.stage + (stopping ? ", being cancelled" : "") : j.state === "queued" && j.position ? `position ${j.position}` : cause;
+  return el("tr", {}, el("td", {}, el("code", { title: j.id }, shortId(j.id))), el("td", { class: tone(j.state) }, j.state), el("td", {}, j.on_bench || j.bench || j.board_type || "–"),
+    el("td", {}, j.method), el("td", { class: "wrap" }, what, labels ? el("span", { class: "dim" }, `${what ? " · " : ""}${labels}`) : null),
+    el("td", { title: j.created_at }, when(j.created_at)),
+    el("td", {}, isOpen(j) ? el("button", { onclick: () => cancel(j.id), disabled: stopping, "aria-label": `cancel job ${shortId(j.id)}` }, stopping ? "cancelling" : "cancel") : null));
 }
 
-async function readJobs() {
-  const { items } = await get("/jobs?limit=50");
-  const open = items.filter((j) => j.state === "queued" || j.state === "active");
-  const failed = items.filter((j) => j.state === "failed" || j.state === "canceled").slice(0, 5);
-  const rows = [...open.reverse(), ...failed].map(jobRow);
-  $("jobs").tBodies[0].replaceChildren(...rows);
+function drawJobs() {
+  const over = jobs.filter((j) => j.state === "failed" || j.state === "canceled").slice(0, OVER_SHOWN);
+  const rows = [...jobs.filter(isOpen).reverse(), ...over];
+  sync($("jobs").tBodies[0], rows, (j) => j.id, (j) => [j, cancelling.has(j.id)], jobRow);
   $("jobs").hidden = rows.length === 0;
-  $("jobs-empty").hidden = rows.length > 0;
+  $("jobs-empty").hidden = jobs.some(isOpen);
+  const n = jobs.filter(isOpen).length;
+  document.title = n ? `(${n}) joulefarm` : "joulefarm";
 }
+
+// ---- results ------------------------------------------------------------------------------------------------------
+
+const reasonsOf = (r) => (r.reasons || []).map((x) => x.code).join(", ");
 
 function resultRow(r) {
-  const e = r.energy_per_inference_j, net = r.net_energy_per_inference_j;
-  const pm = (x) => (x ? `${si(x.median, "J")}${x.u95 ? " ± " + si(x.u95, "J") : ""}` : "–");
-  const codes = (r.reasons || []).map((x) => x.code).join(", ");
-  const choose = () => choose_result(r.id);
-  return el("tr", { tabindex: "0", class: r.id === chosen ? "chosen" : "", onclick: choose, onkeydown: (ev) => { if (ev.key === "Enter") choose(); } },
-    el("td", {}, r.board?.model_id ?? "–"), el("td", {}, r.bench ?? "–"), el("td", { class: "n" }, pm(e)), el("td", { class: "n" }, pm(net)),
-    el("td", { class: "n" }, si(r.latency_per_inference_s?.median, "s")), el("td", { class: "n" }, si(r.power_w?.mean, "W")),
-    el("td", { class: tone(r.verdict) }, r.verdict + (codes ? ` (${codes})` : "")), el("td", {}, (r.created_at ?? "").replace("T", " ").slice(0, 19)));
+  const choose = () => chooseResult(r.id);
+  return el("tr", { tabindex: "0", "aria-selected": String(r.id === chosen), class: r.id === chosen ? "chosen" : null, onclick: choose,
+    onkeydown: (ev) => { if (ev.key === "Enter" || ev.key === " ") { ev.preventDefault(); choose(); } } },
+    el("td", {}, r.board?.model_id ?? "–"), el("td", {}, r.bench ?? "–"), el("td", { class: "n" }, withU95(r.energy_per_inference_j, "J")),
+    el("td", { class: "n" }, withU95(r.net_energy_per_inference_j, "J")), el("td", { class: "n" }, si(r.latency_per_inference_s?.median, "s")),
+    el("td", { class: "n less" }, si(r.power_w?.mean, "W")), el("td", { class: `verdict ${tone(r.verdict)}` }, r.verdict, r.reasons?.length ? el("small", {}, reasonsOf(r)) : null),
+    el("td", { class: "less", title: r.created_at }, when(r.created_at)));
+}
+
+function drawResults() {
+  const list = [...results.values()].sort((a, b) => (a.id < b.id ? 1 : -1));
+  sync($("results").tBodies[0], list, (r) => r.id, (r) => [r.verdict, r.id === chosen], resultRow);
+  $("results").hidden = list.length === 0;
+  $("results-empty").hidden = list.length > 0;
+  $("more").hidden = atEnd || !older;
 }
 
 async function readResults() {
-  const { items } = await get("/results?limit=100");
-  $("results").tBodies[0].replaceChildren(...items.map(resultRow));
-  $("results").hidden = items.length === 0;
-  $("results-empty").hidden = items.length > 0;
-  if (!chosen && items.length && items[0].trace) choose_result(items[0].id);
+  const { items, next } = await request(`/results?limit=${PAGE}`);
+  const first = results.size === 0;
+  for (const r of items) results.set(r.id, r);
+  if (first) { older = next; atEnd = !next; }
+  drawResults();
+  if (!chosen && items.length) chooseResult((items.find((r) => r.trace) ?? items[0]).id, true);
 }
+
+async function readOlder() {
+  const { items, next } = await request(`/results?limit=${PAGE}&cursor=${encodeURIComponent(older)}`);
+  for (const r of items) results.set(r.id, r);
+  older = next;
+  atEnd = !next;
+  drawResults();
+}
+$("more").addEventListener("click", () => readOlder().catch((e) => say(e.message)));
+
+// ---- reading the lists ----------------------------------------------------------------------------------------------
 
 let pending = false, again = false;
 async function refresh() {
   if (pending) { again = true; return; }
   pending = true;
   try {
-    await Promise.all([readBenches(), readJobs(), readResults()]);
+    const [b, j] = await Promise.all([request("/benches"), request(`/jobs?limit=${PAGE}`), readResults()]);
+    benches = b.items;
+    jobs = j.items;
+    for (const job of jobs) if (!isOpen(job)) { progress.delete(job.id); cancelling.delete(job.id); }
+    for (const [name, p] of live) if (!benches.some((x) => x.name === name && x.job && (!p.job || x.job === p.job))) live.delete(name);
+    drawBenches();
+    drawJobs();
+    say("");
   } catch (e) {
-    status(false, e.message);
+    if (connected) say(`The lists could not be read: ${e.message}`);
   } finally {
     pending = false;
     if (again) { again = false; setTimeout(refresh, 200); }
   }
 }
 
-// ---- one trace ----------------------------------------------------------------------------------------------------
+// ---- one result and its trace ---------------------------------------------------------------------------------------
 
-async function choose_result(id) {
+async function chooseResult(id, byItself) {
+  if (id === chosen && shown) return;
   chosen = id;
-  const r = await get(`/results/${id}`);
-  const windows = (await get(`/results/${id}/windows`)).items;
-  for (const tr of $("results").tBodies[0].rows) tr.classList.remove("chosen");
+  shown = null;
+  const mine = ++asked;
+  if (!byItself) history.replaceState(null, "", `#${id}`);
+  drawResults();
+  try {
+    const [r, w] = await Promise.all([request(`/results/${encodeURIComponent(id)}`), request(`/results/${encodeURIComponent(id)}/windows`)]);
+    if (mine !== asked) return;
+    shown = { result: r, windows: w.items, from: null, to: null };
+    showResult();
+    plot.clear();
+    await loadView();
+  } catch (e) {
+    if (mine === asked) { chosen = null; drawResults(); say(`The result could not be read: ${e.message}`); }
+  }
+}
+
+function showResult() {
+  const { result: r, windows } = shown;
   $("trace").hidden = false;
-  $("trace-title").textContent = `${r.board?.model_id ?? "result"} on ${r.bench}: current, with its ${windows.length} windows shaded. Drag to zoom, double click to see all.`;
-  $("detail").replaceChildren(stageTable(r), budgetTable(r), windowTable(windows));
-  view = { result: r, windows, trace: r.trace, from: null, to: null, data: null };
-  await loadView();
-  readResults();
+  $("trace-title").replaceChildren(el("strong", {}, r.board?.model_id ?? "result"), ` on ${r.bench}, `, el("span", { class: tone(r.verdict) }, r.verdict),
+    r.energy_per_inference_j ? `: ${withU95(r.energy_per_inference_j, "J")} per inference gross, ${withU95(r.net_energy_per_inference_j, "J")} net; ${si(r.latency_per_inference_s?.median, "s")}`
+      : ": no figure, because");
+  $("reasons").replaceChildren(...(r.reasons || []).map((x) => reason(x, x.grade ?? r.verdict)), ...(r.notes || []).map((x) => reason(x, "note")));
+  $("hint").textContent = `Current; ${windows.length === 1 ? "the window is" : `the ${windows.length} windows are`} shaded${r.analyzer?.shape === "block" ? ", dashed lines part the acquisitions (the time between them was not recorded)" : ""}. ` +
+    "Drag to zoom, double click for all. Keys: arrows, Page Up and Down for windows, Home for all.";
+  for (const id of ["plot", "tools", "trace-stats", "hint"]) $(id).hidden = !r.trace;
+  $("no-trace").hidden = Boolean(r.trace);
+  $("download").href = r.trace ? `${api}/traces/${r.trace}/content` : "";
+  $("download").download = `${r.board?.model_id ?? "result"}-${r.id}.jft`;
+  $("raw").href = `${api}/results/${r.id}`;
+  $("detail").replaceChildren(...[windowTable(windows), stageTable(r), budgetTable("Uncertainty budget, gross", r.energy_per_inference_j),
+    budgetTable("Uncertainty budget, net", r.net_energy_per_inference_j), factTable(r)].filter(Boolean));
+}
+
+function reason(x, grade) {
+  const windows = x.windows?.length ? ` (window${x.windows.length > 1 ? "s" : ""} ${x.windows.join(", ")})` : "";
+  return el("li", { class: grade === "note" ? "dim" : tone(grade) }, el("code", {}, x.code), ` ${x.text ?? ""}${windows}${x.figure && x.figure !== "all" ? `; ${x.figure} figure only` : ""}`);
 }
 
 async function loadView() {
-  const v = view;
-  if (!v?.trace) { $("trace-stats").textContent = "This result has no stored trace."; return; }
-  const span = v.from === null ? "" : `&from_s=${v.from}&to_s=${v.to}`;
-  v.data = await get(`/traces/${v.trace}/view?points=${Math.max(200, Math.min(1600, $("plot").clientWidth | 0))}${span}`);
-  draw();
-  const s = await get(`/traces/${v.trace}/stats?${span.slice(1)}`);
-  $("trace-stats").textContent = `this span: ${si(s.energy_j, "J")}, ${si(s.charge_c, "C")}, mean ${si(s.current_mean_a, "A")} over ${si(s.recorded_s, "s")}`;
-}
-
-function draw() {
-  const c = $("plot"), d = view?.data;
-  if (!d) return;
-  const ratio = window.devicePixelRatio || 1, w = c.clientWidth, h = 300;
-  c.width = w * ratio; c.height = h * ratio;
-  const g = c.getContext("2d");
-  const css = getComputedStyle(document.documentElement), color = (n) => css.getPropertyValue(n).trim();
-  g.scale(ratio, ratio);
-  const left = 66, right = 10, top = 12, bottom = 26, pw = w - left - right, ph = h - top - bottom;
-  const from = d.from_s, to = d.to_s, n = d.current_a.min.length;
-  const peak = Math.max(1e-12, ...d.current_a.max.filter((v) => v !== null));
-  const x = (t) => left + (pw * (t - from)) / (to - from), y = (i) => top + ph * (1 - Math.max(0, i) / (peak * 1.05));
-  g.font = "12px system-ui"; g.fillStyle = color("--mark"); g.globalAlpha = 0.13;
-  for (const win of view.windows) {
-    const a = Math.max(left, x(win.from_s)), b = Math.min(left + pw, x(win.to_s));
-    if (b > a) g.fillRect(a, top, b - a, ph);
-  }
-  g.globalAlpha = 1; g.strokeStyle = color("--line"); g.fillStyle = color("--dim"); g.lineWidth = 1;
-  for (let k = 0; k <= 4; k++) {
-    const v = (peak * 1.05 * k) / 4;
-    g.beginPath(); g.moveTo(left, y(v)); g.lineTo(left + pw, y(v)); g.stroke();
-    g.textAlign = "right"; g.fillText(si(v, "A"), left - 6, y(v) + 4);
-    const t = from + ((to - from) * k) / 4;
-    g.textAlign = k === 0 ? "left" : k === 4 ? "right" : "center"; g.fillText(`${t.toFixed(to - from < 0.1 ? 5 : 3)} s`, x(t), h - 8);
-  }
-  g.fillStyle = color("--mark");
-  for (let k = 0; k < n; k++) {
-    if (d.current_a.min[k] === null) continue;
-    const a = y(d.current_a.max[k]), b = y(d.current_a.min[k]);
-    g.fillRect(left + (pw * k) / n, a, Math.max(1, pw / n), Math.max(1, b - a));
-  }
-  if (view.drag) {
-    g.fillStyle = color("--warn"); g.globalAlpha = 0.25;
-    g.fillRect(Math.min(...view.drag), top, Math.abs(view.drag[1] - view.drag[0]), ph); g.globalAlpha = 1;
+  const v = shown, mine = ++asked;
+  if (!v?.result.trace) return;
+  const span = v.from === null ? "" : `from_s=${v.from}&to_s=${v.to}`;
+  const path = `/traces/${encodeURIComponent(v.result.trace)}`, points = Math.max(100, Math.min(1600, $("plot").clientWidth - 82));
+  try {
+    const [view, s] = await Promise.all([request(`${path}/view?points=${points}${span && "&" + span}`), request(`${path}/stats${span && "?" + span}`)]);
+    if (mine !== asked) return;
+    plot.show(view, v.windows, v.result.scheme);
+    $("whole").disabled = $("out").disabled = !plot.zoomed();
+    $("trace-stats").textContent = `${plot.zoomed() ? "This span" : "The whole trace"}: ${si(s.energy_j, "J")}, ${si(s.charge_c, "C")}, mean ${si(s.current_mean_a, "A")} and ${si(s.power_mean_w, "W")}, ` +
+      `${si(s.current_min_a, "A")} to ${si(s.current_max_a, "A")}, over ${si(s.recorded_s, "s")}${s.gap_s ? `, ${si(s.gap_s, "s")} lost` : ""}`;
+  } catch (e) {
+    if (mine === asked) $("trace-stats").textContent = `The trace could not be read: ${e.message}`;
   }
 }
+$("whole").addEventListener("click", () => plot.all());
+$("in").addEventListener("click", () => plot.zoom(0.5));
+$("out").addEventListener("click", () => plot.zoom(2));
+$("previous").addEventListener("click", () => plot.step(-1));
+$("next").addEventListener("click", () => plot.step(1));
 
-function plotTime(px) {
-  const left = 66, pw = $("plot").clientWidth - left - 10;
-  return view.data.from_s + ((view.data.to_s - view.data.from_s) * Math.min(1, Math.max(0, (px - left) / pw)));
-}
-$("plot").addEventListener("pointerdown", (e) => { if (view?.data) { view.drag = [e.offsetX, e.offsetX]; $("plot").setPointerCapture(e.pointerId); } });
-$("plot").addEventListener("pointermove", (e) => { if (view?.drag) { view.drag[1] = e.offsetX; draw(); } });
-$("plot").addEventListener("pointerup", () => {
-  if (!view?.drag) return;
-  const [a, b] = view.drag.map(plotTime).sort((p, q) => p - q);
-  const wide = Math.abs(view.drag[1] - view.drag[0]) > 4;
-  view.drag = null;
-  if (wide) { view.from = a; view.to = b; loadView(); } else draw();
-});
-$("plot").addEventListener("dblclick", () => { if (view) { view.from = view.to = null; loadView(); } });
-addEventListener("resize", draw);
-
-// ---- tables beside the trace --------------------------------------------------------------------------------------
+// ---- tables beside the trace ----------------------------------------------------------------------------------------
 
 function table(title, heads, rows) {
-  if (!rows.length) return el("div", {});
-  return el("div", { class: "scroll" }, el("h3", {}, title), el("table", {}, el("thead", {}, el("tr", {}, ...heads.map((h) => el("th", { class: h.startsWith(">") ? "n" : "" }, h.replace(">", ""))))),
-    el("tbody", {}, ...rows.map((r) => el("tr", {}, ...r.map((c, i) => el("td", { class: heads[i].startsWith(">") ? "n" : "" }, c)))))));
+  if (!rows.length) return null;
+  const side = (i) => (heads[i].startsWith(">") ? "n" : null);
+  return el("div", { class: "scroll" }, el("h3", {}, title), el("table", {}, el("thead", {}, el("tr", {}, ...heads.map((h, i) => el("th", { class: side(i) }, h.replace(">", ""))))),
+    el("tbody", {}, ...rows.map((r) => el("tr", {}, ...r.map((c, i) => el("td", { class: side(i) }, c)))))));
 }
-const stageTable = (r) => table("Stages", ["stage", ">duration", ">energy", ">net", ">share"],
-  (r.stages || []).map((s) => [s.name, si(s.duration_s, "s"), si(s.energy_j, "J"), si(s.net_energy_j, "J"), s.share === null ? "–" : `${(100 * s.share).toFixed(1)} %`]));
-const budgetTable = (r) => table("Uncertainty budget (gross)", ["component", "distribution", ">u"],
-  (r.energy_per_inference_j?.budget || []).map((b) => [b.component, b.distribution, si(b.u, "J")]));
+const stageTable = (r) => table("Stages, per inference", ["stage", ">duration", ">energy", ">net", ">share"],
+  (r.stages || []).map((s) => [s.name, si(s.duration_s, "s"), si(s.energy_j, "J"), si(s.net_energy_j, "J"), Number.isFinite(s.share) ? `${(100 * s.share).toFixed(1)} %` : "–"]));
+const budgetTable = (title, x) => table(title, ["component", "distribution", ">u"], (x?.budget || []).filter((b) => b.u !== 0).map((b) => [b.component, b.distribution, si(b.u, "J")])
+  .concat(x?.budget ? [["combined", `k = ${x.k?.toPrecision(3) ?? "–"}`, si(x.u_c, "J")]] : []));
 const windowTable = (ws) => table("Windows", [">#", ">inferences", ">duration", ">energy", ">net", "usable"],
-  ws.map((w) => [String(w.index), String(w.inferences), si(w.duration_s, "s"), si(w.energy_j, "J"), si(w.net_energy_j, "J"), w.usable ? "yes" : (w.reasons || []).map((x) => x.code ?? x).join(", ")]));
+  ws.map((w) => [String(w.index), String(w.inferences), si(w.duration_s, "s"), si(w.energy_j, "J"), si(w.net_energy_j, "J"), w.usable ? "yes" : (w.reasons || []).map((x) => x.code ?? x).join(", ") || "no"]));
+
+function factTable(r) {
+  const p = r.provenance ?? {}, kib = (n) => (Number.isFinite(n) ? `${(n / 1024).toFixed(1)} KiB` : "–");
+  return table("How it was measured", ["what", "value"], [
+    ["analyzer", [r.analyzer?.model ?? r.analyzer?.driver, r.analyzer?.serial, r.analyzer?.maturity].filter(Boolean).join(", ")],
+    ["rate", si(r.analyzer?.rate_hz, "Hz")],
+    ["supply", `${si(r.supply?.voltage_v, "V")} (${r.supply?.provenance ?? "?"}), plane ${r.supply?.plane ?? "?"}`],
+    ["board", [r.board?.type, r.board?.serial].filter(Boolean).join(", ")],
+    ["core clock", si(r.board?.core_hz, "Hz")],
+    ["idle", `${si(r.idle_power_w, "W")}${r.board?.idle_state ? ` in ${r.board.idle_state}` : ""}`],
+    ["method", `${r.method}, rule ${r.window_rule}, ${r.inferences} inferences in ${r.windows} windows`],
+    ["clock, device / trace", Number.isFinite(r.clock?.device_over_trace) ? `${r.clock.device_over_trace.toFixed(7)} (by ${r.clock.by})` : "–"],
+    ["firmware's memory", `flash ${kib(r.memory?.flash_bytes)}, RAM ${kib(r.memory?.ram_bytes)}`],
+    ["numerics", p.numerics ?? "–"],
+    ["result", r.id], ["job", r.job]]);
+}
 
 // ---- live ---------------------------------------------------------------------------------------------------------
 
-function status(on, text) {
+let connected = false, silent = null, timer = null;
+function link(on, text) {
+  connected = on;
   $("link").className = `pill ${on ? "on" : "off"}`;
   $("link").textContent = text;
+  document.body.classList.toggle("stale", !on);
 }
+function say(text) {
+  $("say").textContent = text;
+  $("say").hidden = !text;
+}
+const soon = () => { timer ??= setTimeout(() => { timer = null; drawBenches(); }, 100); };
+
+function take(kind, d) {
+  if (kind === "live" && d.bench) {
+    const old = live.get(d.bench), list = old && old.job === d.job ? old.list : [];
+    live.set(d.bench, { power_w: d.power_w, at: Date.now(), job: d.job, list: [...list.slice(1 - POWER_POINTS), d.power_w] });
+  } else if (kind === "progress" && d.job) {
+    progress.set(d.job, { fraction: d.fraction, text: d.text, stage: d.stage });
+  }
+  soon();
+}
+
+// The browser takes up a lost stream by itself, but not after an answer that is no stream (a daemon that is full or gives an
+// older Last-Event-ID up): then a new one is opened.
 function listen() {
   const es = new EventSource(`${api}/events`);
-  const changed = () => refresh();
-  es.onopen = () => { status(true, "live"); refresh(); };
-  es.onerror = () => status(false, "no connection, trying again");
-  es.onmessage = changed;
-  es.addEventListener("event", changed);
-  es.addEventListener("live", (e) => { const d = JSON.parse(e.data); if (d.bench) { live.set(d.bench, { power_w: d.power_w, at: Date.now() }); soon(); } });
-  es.addEventListener("progress", (e) => { const d = JSON.parse(e.data); if (d.job) { progress.set(d.job, d); soon(); } });
+  es.onopen = () => { link(true, "live"); refresh(); };
+  es.onerror = () => {
+    link(false, "no connection, trying again");
+    if (es.readyState === EventSource.CLOSED) { clearTimeout(silent); silent = setTimeout(listen, 2000); }
+  };
+  es.onmessage = () => refresh();
+  for (const kind of ["live", "progress"]) es.addEventListener(kind, (e) => take(kind, JSON.parse(e.data)));
 }
-let timer = null;
-const soon = () => { timer ??= setTimeout(() => { timer = null; readBenches().catch(() => {}); }, 500); };
 
-refresh();
+addEventListener("hashchange", () => { if (location.hash.length > 1) chooseResult(location.hash.slice(1)); });
+setInterval(drawBenches, 1000); // a reading that grew old is taken away
+if (location.hash.length > 1) chooseResult(location.hash.slice(1));
 listen();
+refresh();
