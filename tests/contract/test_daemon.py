@@ -150,6 +150,12 @@ def events(farm):
         kinds.add(line[7:] if line.startswith("event: ") else json.loads(line[6:]).get("type") if line.startswith("data: ") else "")
     tap.check({"live", "progress", "job.created", "job.done"} <= kinds, "a stream carries live, progress and stored events", kinds)
     c.close()
+    began, line = time.monotonic(), b""
+    c, r = stream(farm, {})
+    while line != b": heartbeat\n" and time.monotonic() - began < 18:
+        line = r.readline()
+    tap.check(line == b": heartbeat\n", "a heartbeat within 15 s", line)
+    c.close()
     streams = [stream(farm, {}) for _ in range(64)]
     for _, r in streams:
         r.readline()
