@@ -96,8 +96,8 @@ static int code_of_status(long status) {
         return JF_E_NOT_FOUND;
     case 409:
         return JF_E_CONFLICT;
-    case 410:
-        return JF_E_GONE;
+    case 410: /* not JF_E_GONE, which says here that no server answers */
+        return JF_E_NOT_FOUND;
     case 413:
         return JF_E_TOO_LARGE;
     case 422:
@@ -316,6 +316,9 @@ static int stream_once(struct client *c, struct stream_state *st, struct err *re
     curl_slist_free_all(headers);
     if (st->ended || code == CURLE_OK) {
         return 0;
+    }
+    if (code == CURLE_HTTP_RETURNED_ERROR) {
+        c->last_id[0] = '\0'; /* the daemon may no longer have what followed that event */
     }
     return transport_error(c, code, reterr);
 }

@@ -11,7 +11,7 @@
 const struct cmd cmd_table[] = {
     {"submit", "submit FIRMWARE.elf [OPTIONS]", "queue a measurement of a firmware image", cmd_submit},
     {"watch", "watch JOB", "follow a job: stage, progress, live power, result", cmd_watch},
-    {"jobs", "jobs [OPTIONS]", "list jobs", cmd_jobs},
+    {"jobs", "jobs [JOB | OPTIONS]", "list jobs, or show one with its cause", cmd_jobs},
     {"cancel", "cancel JOB...", "cancel queued or running jobs", cmd_cancel},
     {"benches", "benches", "list benches with state, health and present job", cmd_benches},
     {"results", "results [RESULT | OPTIONS]", "list results, or show one with its uncertainty budget", cmd_results},
@@ -55,6 +55,80 @@ void cmd_query(char *dst, size_t size, const char *name, const char *value) {
         }
     }
     dst[n < size ? n : size - 1] = '\0';
+}
+
+int cmd_collect(struct client *c, const char *base, long long limit, json_t **ret_items, struct err *reterr) {
+    json_t *items = json_array();
+    char cursor[512] = "";
+    int r = 0;
+    bool paged = limit > 0;
+    while (items && (!paged || (long long)json_array_size(items) < limit)) {
+        char path[1024], page[24] = "";
+        json_t *doc = NULL;
+        long long want = limit - (long long)json_array_size(items);
+        (void)snprintf(path, sizeof path, "%s", base);
+        if (paged) {
+            (void)snprintf(page, sizeof page, "%lld", want < 100 ? want : 100);
+        }
+        cmd_query(path, sizeof path, "limit", page);
+        cmd_query(path, sizeof path, "cursor", cursor);
+        r = client_json(c, "GET", path, NULL, &doc, reterr);
+        if (r < 0) {
+            break;
+        }
+        json_t *got = json_object_get(doc, "items");
+        const char *next = json_string_value(json_object_get(doc, "next"));
+        size_t before = json_array_size(items);
+        if (json_is_array(got)) {
+            (void)json_array_extend(items, got);
+        }
+        (void)snprintf(cursor, sizeof cursor, "%s", next ? next : "");
+        json_decref(doc);
+        if (!cursor[0] || json_array_size(items) == before) {
+            break;
+        }
+    }
+    if (r < 0) {
+        json_decref(items);
+        return r;
+    }
+    *ret_items = items;
+    return 0;
+}
+
+const char *cmd_short(const char *id) {
+    size_t n = strlen(id);
+    return n > CMD_SHORT ? id + n - CMD_SHORT : id;
+}
+
+int cmd_resolve(struct client *c, const char *list, const char *word, char dst[CMD_ID], struct err *reterr) {
+    size_t len = strlen(word), i;
+    const char *what = strcmp(list, "/jobs") == 0 ? "job" : "result";
+    if (len < 4 || len > 36 || strspn(word, "0123456789abcdef-") != len) {
+        return err_set(reterr, JF_E_NOT_FOUND, "\"%.60s\" is no id of a %s", word, what);
+    }
+    (void)snprintf(dst, CMD_ID, "%s", word);
+    if (len == 36) {
+        return 0;
+    }
+    json_t *items = NULL, *item;
+    int r = cmd_collect(c, list, 1000, &items, reterr), found = 0;
+    if (r < 0) {
+        return r;
+    }
+    json_array_foreach(items, i, item) {
+        const char *id = show_text(item, "id");
+        size_t n = strlen(id);
+        if (n >= len && n < CMD_ID && strcmp(id + n - len, word) == 0) {
+            (void)snprintf(dst, CMD_ID, "%s", id);
+            found++;
+        }
+    }
+    json_decref(items);
+    if (found > 1) {
+        return err_set(reterr, JF_E_CONFLICT, "\"%s\" fits %d %ss; give more of the id", word, found, what);
+    }
+    return found ? 0 : err_set(reterr, JF_E_NOT_FOUND, "no %s has an id that ends in \"%s\"", what, word);
 }
 
 int cmd_version(struct client *c, int argc, char **argv) {

@@ -28,6 +28,15 @@ int cmd_version(struct client *c, int argc, char **argv);
 int watch_job(struct client *c, const char *job, bool json);
 /* The lines that say what one API result means, on stdout. */
 void cmd_result_print(const json_t *result);
+/* All items of a list, at most limit (0: the list is not paged), newest first; base may carry a query. *ret_items: owned array. */
+int cmd_collect(struct client *c, const char *base, long long limit, json_t **ret_items, struct err *reterr) JF_MUST_CHECK;
+/* What the tables show of an id: its last CMD_SHORT characters (the random part of a UUIDv7). Borrowed from id. */
+#define CMD_SHORT 12
+const char *cmd_short(const char *id);
+/* A whole id out of what a person typed: a whole one, or the end of one of the newest 1000 under list ("/jobs", "/results"),
+ * at least 4 characters. Else JF_E_NOT_FOUND, or JF_E_CONFLICT when it fits several. */
+#define CMD_ID 80
+int cmd_resolve(struct client *c, const char *list, const char *word, char dst[CMD_ID], struct err *reterr) JF_MUST_CHECK;
 /* Prints "joulefarm: text" on stderr and returns the exit code that fits. */
 int cmd_fail(const struct err *e);
 /* --help of one command: its synopsis, sentence and options. Always EXIT_OK. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * Commands that list things: jobs, benches, results; and cancel. Follows the API's cursor, page by page, up to --limit. */
+ * Commands that list things: jobs, benches, results; and cancel. --limit bounds each list. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,49 +11,56 @@
 
 #define OPT_END {"", OPT_FLAG, NULL, 0, 0, NULL, NULL}
 
-/* All items of a list, at most limit (0: the list is not paged); base may carry a query. */
-static int collect(struct client *c, const char *base, long long limit, json_t **ret_items, struct err *reterr) {
-    json_t *items = json_array();
-    char cursor[512] = "";
-    int r = 0;
-    bool paged = limit > 0;
-    while (items && (!paged || (long long)json_array_size(items) < limit)) {
-        char path[1024], page[24] = "";
-        json_t *doc = NULL;
-        long long want = limit - (long long)json_array_size(items);
-        (void)snprintf(path, sizeof path, "%s", base);
-        if (paged) {
-            (void)snprintf(page, sizeof page, "%lld", want < 100 ? want : 100);
-        }
-        cmd_query(path, sizeof path, "limit", page);
-        cmd_query(path, sizeof path, "cursor", cursor);
-        r = client_json(c, "GET", path, NULL, &doc, reterr);
-        if (r < 0) {
-            break;
-        }
-        json_t *got = json_object_get(doc, "items");
-        const char *next = json_string_value(json_object_get(doc, "next"));
-        size_t before = json_array_size(items);
-        if (json_is_array(got)) {
-            (void)json_array_extend(items, got);
-        }
-        (void)snprintf(cursor, sizeof cursor, "%s", next ? next : "");
-        json_decref(doc);
-        if (!cursor[0] || json_array_size(items) == before) {
-            break;
-        }
-    }
-    if (r < 0) {
-        json_decref(items);
-        return r;
-    }
-    *ret_items = items;
-    return 0;
-}
-
 static const char *progress_of(const json_t *job) {
     const char *state = show_text(job, "state");
-    return strcmp(state, "active") == 0 ? show_text(job, "stage") : strcmp(state, "failed") == 0 ? show_text(job, "cause.text") : "-";
+    bool over = strcmp(state, "failed") == 0 || strcmp(state, "canceled") == 0;
+    return strcmp(state, "active") == 0 ? show_text(job, "stage") : over ? show_text(job, "cause.text") : "-";
+}
+
+/* "2026-11-21 10:42:14Z" of an RFC 3339 time. */
+static const char *short_time(const char *iso, char dst[24]) {
+    (void)snprintf(dst, 24, "%.10s %.8sZ", iso, strlen(iso) >= 19 ? iso + 11 : "-");
+    return strlen(iso) >= 19 ? dst : iso;
+}
+
+static const char *bench_of(const json_t *job) {
+    const char *b = show_text(job, show_text(job, "on_bench")[0] == '-' ? "bench" : "on_bench");
+    return b[0] == '-' ? show_text(job, "board_type") : b;
+}
+
+static int show_job(struct client *c, const char *word, bool json) {
+    char id[CMD_ID], path[160], text[512], at[24];
+    struct err e = {0};
+    json_t *j = NULL;
+    int r = cmd_resolve(c, "/jobs", word, id, &e);
+    (void)snprintf(path, sizeof path, "/jobs/%s", r < 0 ? "" : id);
+    if (r < 0 || client_json(c, "GET", path, NULL, &j, &e) < 0) {
+        return cmd_fail(&e);
+    }
+    if (json) {
+        show_json(j);
+        json_decref(j);
+        return EXIT_OK;
+    }
+    printf("job       %s\nstate     %s%s\n", show_text(j, "id"), show_text(j, "state"),
+           json_is_true(json_object_get(j, "cancel_requested")) && strcmp(show_text(j, "state"), "active") == 0 ? ", being canceled" : "");
+    printf("stage     %s\nbench     %s\n", show_text(j, "stage"), bench_of(j));
+    printf("asked     %s, %.0f windows\n", show_text(j, "method"), show_number(j, "windows"));
+    printf("firmware  %s\n", show_text(j, "firmware"));
+    printf("submitted %s\n", short_time(show_text(j, "created_at"), at));
+    printf("finished  %s\nattempts  %.0f\nresult    %s\n", short_time(show_text(j, "finished_at"), at), show_number(j, "attempts"), show_text(j, "result"));
+    const char *key;
+    json_t *value;
+    json_object_foreach(json_object_get(j, "labels"), key, value) {
+        (void)snprintf(text, sizeof text, "%s=%s", key, json_is_string(value) ? json_string_value(value) : "?");
+        printf("label     %s\n", show_clean(text));
+    }
+    if (json_is_object(json_object_get(j, "cause"))) {
+        (void)snprintf(text, sizeof text, "%s (%s): %s", show_text(j, "cause.class"), show_text(j, "cause.code"), show_text(j, "cause.text"));
+        printf("cause     %s\n", show_clean(text));
+    }
+    json_decref(j);
+    return EXIT_OK;
 }
 
 int cmd_jobs(struct client *c, int argc, char **argv) {
@@ -70,16 +77,19 @@ int cmd_jobs(struct client *c, int argc, char **argv) {
     size_t n;
     json_t *items;
     char path[512] = "/jobs";
-    if (opts_parse(argc, argv, rows, words, 0, &n, &e) < 0) {
+    if (opts_parse(argc, argv, rows, words, 1, &n, &e) < 0) {
         (void)cmd_fail(&e);
         return EXIT_USAGE;
     }
     if (help) {
         return cmd_help("jobs", rows);
     }
+    if (n == 1) {
+        return show_job(c, words[0], json);
+    }
     cmd_query(path, sizeof path, "state", state);
     cmd_query(path, sizeof path, "bench", bench);
-    if (collect(c, path, limit, &items, &e) < 0) {
+    if (cmd_collect(c, path, limit, &items, &e) < 0) {
         return cmd_fail(&e);
     }
     if (json) {
@@ -90,11 +100,10 @@ int cmd_jobs(struct client *c, int argc, char **argv) {
         size_t i;
         json_t *j;
         json_array_foreach(items, i, j) {
-            char windows[24];
+            char windows[24], at[24];
             (void)snprintf(windows, sizeof windows, "%.0f", show_number(j, "windows"));
-            const char *b = show_text(j, show_text(j, "on_bench")[0] == '-' ? "bench" : "on_bench");
-            const char *cells[] = {show_text(j, "id"),     show_text(j, "state"),      b[0] == '-' ? show_text(j, "board_type") : b,
-                                   show_text(j, "method"), windows, show_text(j, "created_at"), progress_of(j)};
+            const char *cells[] = {cmd_short(show_text(j, "id")), show_text(j, "state"), bench_of(j), show_text(j, "method"), windows,
+                                   short_time(show_text(j, "created_at"), at), progress_of(j)};
             if (t) {
                 show_table_row(t, cells);
             }
@@ -122,7 +131,7 @@ int cmd_benches(struct client *c, int argc, char **argv) {
     if (help) {
         return cmd_help("benches", rows);
     }
-    if (collect(c, "/benches", 0, &items, &e) < 0) {
+    if (cmd_collect(c, "/benches", 0, &items, &e) < 0) {
         return cmd_fail(&e);
     }
     if (json) {
@@ -133,7 +142,7 @@ int cmd_benches(struct client *c, int argc, char **argv) {
         size_t i;
         json_t *b;
         json_array_foreach(items, i, b) {
-            const char *job = show_text(b, "job");
+            const char *job = cmd_short(show_text(b, "job"));
             const char *cells[] = {show_text(b, "name"),       show_text(b, "state"), show_text(b, "health"),
                                    show_text(b, "board.type"), show_text(b, "analyzer.driver"), job, show_text(b, "reason")};
             if (t) {
@@ -152,7 +161,7 @@ int cmd_benches(struct client *c, int argc, char **argv) {
 int cmd_cancel(struct client *c, int argc, char **argv) {
     bool help = false, json = false;
     const char *words[64];
-    const struct opt_row rows[] = {{"json", OPT_FLAG, &json, 0, 0, NULL, "print each answer as JSON"},
+    const struct opt_row rows[] = {{"json", OPT_FLAG, &json, 0, 0, NULL, "print the answers as a JSON list"},
                                    {"help", OPT_FLAG, &help, 0, 0, NULL, "this text"},
                                    OPT_END};
     struct err e = {0};
@@ -168,32 +177,41 @@ int cmd_cancel(struct client *c, int argc, char **argv) {
         return cmd_help("cancel", rows);
     }
     int code = EXIT_OK;
+    json_t *answers = json_array();
     for (size_t i = 0; i < n; i++) {
-        char path[256] = "";
+        char path[160], id[CMD_ID] = "";
         json_t *doc = NULL;
-        (void)snprintf(path, sizeof path, "/jobs/%.100s/cancel", words[i]);
-        if (client_json(c, "POST", path, NULL, &doc, &e) < 0) {
+        int r = cmd_resolve(c, "/jobs", words[i], id, &e);
+        (void)snprintf(path, sizeof path, "/jobs/%s/cancel", id);
+        r = r < 0 ? r : client_json(c, "POST", path, NULL, &doc, &e);
+        if (r < 0) {
             (void)err_prefix(&e, "%s", words[i]);
             code = cmd_fail(&e);
             continue;
         }
-        if (json) {
-            show_json(doc);
-        } else {
-            printf("%s: %s\n", words[i], strcmp(show_text(doc, "state"), "canceled") == 0 ? "canceled" : "cancel requested");
+        const char *state = show_text(doc, "state");
+        if (!json) {
+            bool over = strcmp(state, "done") == 0 || strcmp(state, "failed") == 0;
+            printf("%s: %s%s\n", cmd_short(id), strcmp(state, "canceled") == 0 ? "canceled" : over ? "was over already, " : "cancel requested", over ? state : "");
         }
-        json_decref(doc);
+        (void)json_array_append_new(answers, doc);
     }
+    if (json) {
+        show_json(answers);
+    }
+    json_decref(answers);
     return code;
 }
 
 static void result_row(struct show_table *t, const json_t *r) {
-    char e[SHOW_CELL], net[SHOW_CELL], u[SHOW_CELL], lat[SHOW_CELL], gross[SHOW_CELL * 2 + 8];
-    const char *model = show_text(r, "board.model_id");
-    (void)snprintf(gross, sizeof gross, "%s", show_si(show_number(r, "energy_per_inference_j.median"), "J", e));
-    const char *cells[] = {show_text(r, "id"), model, show_text(r, "bench"), gross, show_si(show_number(r, "net_energy_per_inference_j.median"), "J", net),
-                           show_si(show_number(r, "energy_per_inference_j.u95"), "J", u),
-                           show_si(show_number(r, "latency_per_inference_s.median"), "s", lat), show_text(r, "verdict")};
+    char e[SHOW_CELL], net[SHOW_CELL], u[SHOW_CELL], lat[SHOW_CELL], verdict[SHOW_CELL];
+    const json_t *reason = json_array_get(json_object_get(r, "reasons"), 0);
+    size_t more = json_array_size(json_object_get(r, "reasons"));
+    (void)snprintf(verdict, sizeof verdict, "%s%s%s%s", show_text(r, "verdict"), more ? ": " : "", more ? show_text(reason, "code") : "", more > 1 ? ", ..." : "");
+    const char *cells[] = {cmd_short(show_text(r, "id")), show_text(r, "board.model_id"), show_text(r, "bench"),
+                           show_si(show_number(r, "energy_per_inference_j.median"), "J", e), show_si(show_number(r, "energy_per_inference_j.u95"), "J", u),
+                           show_si(show_number(r, "net_energy_per_inference_j.median"), "J", net),
+                           show_si(show_number(r, "latency_per_inference_s.median"), "s", lat), verdict};
     show_table_row(t, cells);
 }
 
@@ -252,7 +270,9 @@ static void show_reasons(const json_t *r) {
         const json_t *x;
         json_array_foreach(json_object_get(r, lists[k]), i, x) {
             const char *code = json_is_string(x) ? json_string_value(x) : show_text(x, "code");
-            printf("%s %-22s %s\n", k == 0 ? "reason" : "note  ", code, json_is_string(x) ? "" : show_text(x, "text"));
+            char text[512];
+            (void)snprintf(text, sizeof text, "%-9s %s: %s", k == 0 ? "reason" : "note", code, json_is_string(x) ? "" : show_text(x, "text"));
+            printf("%s\n", show_clean(text));
         }
     }
 }
@@ -260,6 +280,11 @@ static void show_reasons(const json_t *r) {
 void cmd_result_print(const json_t *r) {
     char a[SHOW_CELL], b[SHOW_CELL], k[SHOW_CELL];
     printf("result    %s   bench %s   verdict %s\n", show_text(r, "id"), show_text(r, "bench"), show_text(r, "verdict"));
+    if (!isfinite(show_number(r, "energy_per_inference_j.median"))) {
+        printf("gross     none\nnet       none\n");
+        show_reasons(r);
+        return;
+    }
     printf("gross     %s per inference, U95 %s (k = %.3g)\n", show_si(show_number(r, "energy_per_inference_j.median"), "J", a),
            show_si(show_number(r, "energy_per_inference_j.u95"), "J", b), show_number(r, "energy_per_inference_j.k"));
     if (isfinite(show_number(r, "net_energy_per_inference_j.median"))) {
@@ -274,11 +299,12 @@ void cmd_result_print(const json_t *r) {
 }
 
 static int show_one(struct client *c, const char *id, bool json) {
-    char path[256];
+    char path[160], whole[CMD_ID];
     struct err e = {0};
     json_t *r = NULL;
-    (void)snprintf(path, sizeof path, "/results/%.100s", id);
-    if (client_json(c, "GET", path, NULL, &r, &e) < 0) {
+    int bad = cmd_resolve(c, "/results", id, whole, &e);
+    (void)snprintf(path, sizeof path, "/results/%s", bad < 0 ? "" : whole);
+    if (bad < 0 || client_json(c, "GET", path, NULL, &r, &e) < 0) {
         return cmd_fail(&e);
     }
     if (json) {
@@ -287,6 +313,7 @@ static int show_one(struct client *c, const char *id, bool json) {
         cmd_result_print(r);
         show_stages(r);
         show_budget(r);
+        printf("\ntrace     %s\n", show_text(r, "trace"));
     }
     json_decref(r);
     return EXIT_OK;
@@ -317,16 +344,20 @@ int cmd_results(struct client *c, int argc, char **argv) {
     if (n == 1) {
         return show_one(c, words[0], json);
     }
-    cmd_query(path, sizeof path, "job", job);
+    char id[CMD_ID] = "";
+    if (job && cmd_resolve(c, "/jobs", job, id, &e) < 0) {
+        return cmd_fail(&e);
+    }
+    cmd_query(path, sizeof path, "job", id);
     cmd_query(path, sizeof path, "bench", bench);
     cmd_query(path, sizeof path, "verdict", verdict);
-    if (collect(c, path, limit, &items, &e) < 0) {
+    if (cmd_collect(c, path, limit, &items, &e) < 0) {
         return cmd_fail(&e);
     }
     if (json) {
         show_json(items);
     } else {
-        static const char *const head[] = {"result", "model", "bench", ">gross/inference", ">net", ">U95", ">latency", "verdict"};
+        static const char *const head[] = {"result", "model", "bench", ">J/inference", ">U95", ">net", ">latency", "verdict"};
         struct show_table *t = show_table_new(head, 8);
         size_t i;
         json_t *r;

@@ -19,14 +19,18 @@ struct trace_opts {
 
 /* A result's id is accepted too: its trace is meant. */
 static int trace_id(struct client *c, const char *word, char *dst, size_t size, struct err *reterr) {
-    char path[256];
+    char path[160], result[CMD_ID];
     json_t *doc = NULL;
     (void)snprintf(dst, size, "%s", word);
     if (strncmp(word, "sha256:", 7) == 0) {
         return 0;
     }
-    (void)snprintf(path, sizeof path, "/results/%.100s", word);
-    int r = client_json(c, "GET", path, NULL, &doc, reterr);
+    int r = cmd_resolve(c, "/results", word, result, reterr);
+    if (r < 0) {
+        return r;
+    }
+    (void)snprintf(path, sizeof path, "/results/%s", result);
+    r = client_json(c, "GET", path, NULL, &doc, reterr);
     if (r < 0) {
         return r;
     }
@@ -38,6 +42,47 @@ static int trace_id(struct client *c, const char *word, char *dst, size_t size, 
     }
     json_decref(doc);
     return r;
+}
+
+static double at(const json_t *pair, size_t i) { return json_number_value(json_array_get(pair, i)); }
+
+/* What column [a, b) is beside a reading: '!' holds a loss, ' ' nothing was recorded, '|' an acquisition begins, '_' recorded. */
+static char coverage(const json_t *view, double a, double b, bool has_value) {
+    const json_t *segments = json_object_get(view, "segments"), *s;
+    size_t i;
+    json_array_foreach(json_object_get(view, "gaps"), i, s) {
+        if (at(s, 0) < b && at(s, 1) > a) {
+            return '!';
+        }
+    }
+    json_array_foreach(segments, i, s) {
+        if (i > 0 && at(s, 0) >= a && at(s, 0) < b) {
+            return '|';
+        }
+    }
+    return has_value ? '_' : ' ';
+}
+
+/* One line below the plot, only when something is to be told. */
+static void print_coverage(const json_t *view, const json_t *lo) {
+    size_t n = json_array_size(lo);
+    double from = show_number(view, "from_s"), step = (show_number(view, "to_s") - from) / (double)n;
+    bool lost = false, parts = false, holes = false;
+    for (size_t i = 0; i < n; i++) {
+        char k = coverage(view, from + (double)i * step, from + (double)(i + 1) * step, json_is_number(json_array_get(lo, i)));
+        lost |= k == '!';
+        parts |= k == '|';
+        holes |= k == ' ';
+    }
+    if (!lost && !parts && !holes) {
+        return;
+    }
+    printf("%12s  ", "");
+    for (size_t i = 0; i < n; i++) {
+        putchar(coverage(view, from + (double)i * step, from + (double)(i + 1) * step, json_is_number(json_array_get(lo, i))));
+    }
+    printf("\n%12s  _ recorded%s%s%s\n", "", parts ? ", | another acquisition (the time between was not recorded)" : "", lost ? ", ! samples lost" : "",
+           holes ? ", blank: not recorded" : "");
 }
 
 static void plot(const json_t *view) {
@@ -66,6 +111,7 @@ static void plot(const json_t *view) {
     }
     char a[SHOW_CELL], b[SHOW_CELL];
     printf("%12s +%s ... %s\n", "", show_si(show_number(view, "from_s"), "s", a), show_si(show_number(view, "to_s"), "s", b));
+    print_coverage(view, lo);
 }
 
 static void span_query(char *path, size_t size, const struct trace_opts *o) {
@@ -96,9 +142,11 @@ static int show_trace(struct client *c, const char *id, const struct trace_opts 
     if (o->json) {
         show_json(doc);
     } else if (o->stats) {
-        printf("energy %s  charge %s  mean current %s  over %s\n", show_si(show_number(doc, "energy_j"), "J", a),
-               show_si(show_number(doc, "charge_c"), "C", b), show_si(show_number(doc, "current_mean_a"), "A", m),
-               show_si(show_number(doc, "recorded_s"), "s", d));
+        printf("energy    %s\ncharge    %s\n", show_si(show_number(doc, "energy_j"), "J", a), show_si(show_number(doc, "charge_c"), "C", b));
+        printf("current   mean %s", show_si(show_number(doc, "current_mean_a"), "A", m));
+        printf(", %s to %s\n", show_si(show_number(doc, "current_min_a"), "A", a), show_si(show_number(doc, "current_max_a"), "A", b));
+        printf("power     mean %s\n", show_si(show_number(doc, "power_mean_w"), "W", m));
+        printf("recorded  %s, lost %s\n", show_si(show_number(doc, "recorded_s"), "s", d), show_si(show_number(doc, "gap_s"), "s", a));
     } else {
         plot(doc);
     }

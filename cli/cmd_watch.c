@@ -14,6 +14,8 @@ struct watch {
     struct client *c; /* for requests; the stream has a client of its own */
     const char *job;
     bool tty, json;
+    char id[CMD_ID];
+    bool block; /* the bench's instrument tells nothing before the run is over */
     char stage[24], state[24], bench[64], attempt[64], text[80], last[160];
     double fraction, power_w;
     json_t *doc; /* the newest job */
@@ -39,14 +41,17 @@ static void draw(struct watch *w) {
         }
         return;
     }
-    char bar[24], power[SHOW_CELL] = "";
+    char bar[24], power[SHOW_CELL] = "", line[320];
     int full = isfinite(w->fraction) ? (int)(w->fraction * 20 + 0.5) : 0;
     for (int i = 0; i < 20; i++) {
         bar[i] = i < full ? '#' : '.';
     }
     bar[20] = '\0';
-    printf("\r\x1b[2K[%s] %-8s %-8s %s  %s", bar, w->stage[0] ? w->stage : w->state, w->bench,
-           isfinite(w->power_w) ? show_si(w->power_w, "W", power) : "", w->text);
+    const char *reading = isfinite(w->power_w) ? show_si(w->power_w, "W", power) : w->block && strcmp(w->stage, "run") == 0 ? "captured after the run" : "";
+    bool final = is_final(w->state);
+    (void)snprintf(line, sizeof line, "[%s] %-8s %-8s %s%s%s", bar, w->stage[0] && !final ? w->stage : w->state, w->bench, reading, reading[0] ? "  " : "", w->text);
+    int columns = show_columns();
+    printf("\r\x1b[2K%.*s", columns > 1 ? columns - 1 : (int)sizeof line, line); /* a line that wraps could not be redrawn */
     (void)fflush(stdout);
 }
 
@@ -54,6 +59,17 @@ static void copy(char *dst, size_t size, const json_t *doc, const char *key) {
     const char *s = json_string_value(json_object_get(doc, key));
     (void)snprintf(dst, size, "%s", s ? s : "");
     (void)show_clean(dst);
+}
+
+static void learn_bench(struct watch *w) {
+    char path[128];
+    struct err e = {0};
+    json_t *doc = NULL;
+    (void)snprintf(path, sizeof path, "/benches/%s", w->bench);
+    if (client_json(w->c, "GET", path, NULL, &doc, &e) == 0) {
+        w->block = json_is_false(json_object_get(doc, "streaming"));
+        json_decref(doc);
+    }
 }
 
 static bool refresh(struct watch *w) {
@@ -73,10 +89,15 @@ static bool refresh(struct watch *w) {
     copy(stage, sizeof stage, doc, "stage");
     if (strcmp(stage, w->stage) != 0) {
         memcpy(w->stage, stage, sizeof stage);
-        w->fraction = (double)NAN;
+        w->fraction = w->power_w = (double)NAN;
         w->text[0] = '\0';
     }
+    char before[sizeof w->bench];
+    memcpy(before, w->bench, sizeof before);
     copy(w->bench, sizeof w->bench, doc, "on_bench");
+    if (w->tty && w->bench[0] && strcmp(before, w->bench) != 0) {
+        learn_bench(w);
+    }
     copy(w->attempt, sizeof w->attempt, doc, "attempt");
     w->ended = is_final(w->state);
     draw(w);
@@ -143,11 +164,18 @@ static int print_outcome(struct watch *w) {
 }
 
 int watch_job(struct client *c, const char *job, bool json) {
-    struct watch w = {.c = c, .job = job, .json = json, .tty = isatty(STDOUT_FILENO) && !json, .fraction = (double)NAN, .power_w = (double)NAN};
+    struct watch w = {.c = c, .json = json, .tty = isatty(STDOUT_FILENO) && !json, .fraction = (double)NAN, .power_w = (double)NAN};
     struct client *stream = NULL;
     struct err e = {0};
-    int r = 0;
+    int r = cmd_resolve(c, "/jobs", job, w.id, &e);
+    if (r < 0) {
+        return cmd_fail(&e);
+    }
+    w.job = w.id;
     if (!refresh(&w) && w.failure.code == 0) {
+        if (w.tty) {
+            printf("\r\x1b[2Kjob %s (Ctrl-C leaves it running)\n", cmd_short(w.id));
+        }
         r = client_open(client_server(c), &stream, &e);
         const struct client_stream s = {on_event, on_tick, &w};
         r = r < 0 ? r : client_stream(stream, &s, &e);

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 struct show_table {
     size_t n, rows, cap;
@@ -28,9 +30,10 @@ const char *show_si(double value, const char *unit, char dst[SHOW_CELL]) {
         i++;
     }
     if (value == 0) {
-        i = 2;
+        (void)snprintf(dst, SHOW_CELL, "0 %s", unit);
+        return dst;
     }
-    (void)snprintf(dst, SHOW_CELL, "%.4g %s%s", value / steps[i].scale, steps[i].prefix, unit);
+    (void)snprintf(dst, SHOW_CELL, "%#.4g %s%s", value / steps[i].scale, steps[i].prefix, unit);
     return dst;
 }
 
@@ -62,8 +65,11 @@ const char *show_text(const json_t *doc, const char *path) {
 }
 
 char *show_clean(char *s) {
-    for (char *p = s; *p; p++) {
-        if ((unsigned char)*p < 32 || *p == 127) {
+    for (unsigned char *p = (unsigned char *)s; *p; p++) {
+        if (*p == 0xC2 && p[1] >= 0x80 && p[1] < 0xA0) { /* U+0080..U+009F in UTF-8: 8-bit control sequences */
+            *p++ = ' ';
+            *p = ' ';
+        } else if (*p < 32 || *p == 127) {
             *p = ' ';
         }
     }
@@ -97,28 +103,50 @@ void show_table_row(struct show_table *t, const char *const *cells) {
     }
     for (size_t i = 0; i < t->n; i++) {
         char *cell = t->cells[t->rows * t->n + i];
-        (void)snprintf(cell, SHOW_CELL, "%s", cells[i] ? cells[i] : "-");
+        if (snprintf(cell, SHOW_CELL, "%s", cells[i] ? cells[i] : "-") >= SHOW_CELL) {
+            memcpy(cell + SHOW_CELL - 4, "...", 4);
+        }
         (void)show_clean(cell);
     }
     t->rows++;
 }
 
+int show_columns(void) {
+    struct winsize w;
+    return isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 ? w.ws_col : 0;
+}
+
+/* The last cell of a row, cut to the room that a terminal leaves. */
+static void print_last(const char *cell, int room) {
+    if (room >= 8 && (int)strlen(cell) > room) {
+        printf("%.*s...\n", room - 3, cell);
+    } else {
+        printf("%s\n", cell);
+    }
+}
+
 void show_table_print(const struct show_table *t) {
-    int width[SHOW_COLS] = {0};
+    int width[SHOW_COLS] = {0}, used = 0;
     for (size_t r = 0; r < t->rows; r++) {
         for (size_t i = 0; i < t->n; i++) {
             int w = (int)strlen(t->cells[r * t->n + i]);
             width[i] = w > width[i] ? w : width[i];
         }
     }
+    for (size_t i = 0; i + 1 < t->n; i++) {
+        used += width[i] + 2;
+    }
+    int columns = show_columns();
     for (size_t r = 0; r < t->rows; r++) {
         for (size_t i = 0; i < t->n; i++) {
             bool last = i + 1 == t->n;
             const char *cell = t->cells[r * t->n + i];
             if (t->right[i]) {
                 printf("%*s%s", width[i], cell, last ? "\n" : "  ");
+            } else if (last) {
+                print_last(cell, columns > 0 ? columns - used : 0);
             } else {
-                printf("%-*s%s", last ? 0 : width[i], cell, last ? "\n" : "  ");
+                printf("%-*s  ", width[i], cell);
             }
         }
     }

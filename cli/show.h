@@ -8,7 +8,7 @@
 
 #define SHOW_CELL 96
 
-/* "12.35 mJ", "-" for NaN. Four significant digits. */
+/* "12.35 mJ", "5.710 mJ", "0 J", "-" for NaN. Four significant digits. */
 const char *show_si(double value, const char *unit, char dst[SHOW_CELL]);
 /* A number out of a JSON object by dotted path ("energy_per_inference_j.median"); NaN when absent or null. */
 double show_number(const json_t *doc, const char *path);
@@ -16,13 +16,14 @@ const char *show_text(const json_t *doc, const char *path); /* "-" when absent; 
 /* Removes control characters in place: a peer's text must not drive the terminal. Returns s. */
 char *show_clean(char *s);
 
-/* A table that is as wide as its cells: add row by row, then print. At most SHOW_COLS columns. Right-aligned columns are
+/* A table that is as wide as its cells (a cell of SHOW_CELL characters or more ends in "..."): add row by row, then print. At most SHOW_COLS columns. Right-aligned columns are
  * those whose heading begins with '>'. */
 #define SHOW_COLS 12
 struct show_table;
 struct show_table *show_table_new(const char *const *headings, size_t n); /* NULL: no memory */
 void show_table_row(struct show_table *t, const char *const *cells); /* n cells; copies */
-void show_table_print(const struct show_table *t); /* stdout */
+void show_table_print(const struct show_table *t); /* stdout; on a terminal the last column is cut to its width */
+int show_columns(void); /* of the terminal on stdout; 0: it is none */
 void show_table_free(struct show_table *t);
 
 /* Indented JSON on stdout, as --json prints it. */
