@@ -351,7 +351,7 @@ static void on_released(struct farm_bench *b, const json_t *msg) {
     char attempt[STORE_ID_SIZE];
     (void)snprintf(attempt, sizeof attempt, "%s", b->lease.attempt);
     farm_attempt_release(b, safe, safe ? "" : text ? text : "the safe state was not reached");
-    intake_keep_log(ENV(b)->conf, attempt);
+    intake_drop_spool(ENV(b)->conf, attempt); /* settled: what counts is in the database, traces/ and logs/ */
     if (!safe) { /* the bench is recovering: a new process has to confirm its state */
         farm_bench_bye(b, "bye");
         farm_bench_gone(b, text ? text : "the safe state was not reached");
