@@ -112,9 +112,9 @@ static int code_of_status(long status) {
 static int problem_error(long status, const json_t *doc, struct err *reterr) {
     const char *detail = text_of(doc, "detail");
     const char *pointer = text_of(doc, "pointer");
-    return err_set_at(reterr, code_of_status(status), pointer, "%s%s%s%s (%ld %s)", detail[0] ? detail : text_of(doc, "title"),
-                      pointer[0] ? ", at " : "", pointer, detail[0] || pointer[0] ? "" : "the server refused", status,
-                      text_of(doc, "code"));
+    const char *what = detail[0] ? detail : text_of(doc, "title");
+    return err_set_at(reterr, code_of_status(status), pointer, "%s%s%s (%ld %s)", pointer, pointer[0] ? ": " : "",
+                      what[0] ? what : "the server refused", status, text_of(doc, "code"));
 }
 
 static int decode(struct client *c, struct buf *b, json_t **ret_doc, struct err *reterr) {

@@ -34,6 +34,12 @@ int cmd_help(const char *name, const struct opt_row *rows) {
         }
     }
     opts_print(rows);
+    bool measures = strcmp(name, "submit") == 0 || strcmp(name, "watch") == 0;
+    printf("\nExit status: 0 %s, 1 failed or refused, 2 wrong usage, 3 no daemon reachable%s.\n",
+           strcmp(name, "watch") == 0    ? "measured and valid"
+           : strcmp(name, "submit") == 0 ? "queued (with --wait: measured and valid)"
+                                         : "done",
+           measures ? ",\n4 measured, but the result is suspect or invalid" : "");
     return EXIT_OK;
 }
 

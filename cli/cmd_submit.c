@@ -82,10 +82,22 @@ static int add_labels(json_t *job, const struct opt_list *labels, struct err *re
     return 0;
 }
 
-static int make_job(struct client *c, const char *firmware, const struct submit *s, json_t **ret_job, struct err *reterr) {
-    json_t *job = json_pack("{s:s, s:s}", "firmware", firmware, "method", s->method);
+/* What can be refused before anything is sent. */
+static int check(const struct submit *s, unsigned long *ret_crc, struct err *reterr) {
     char *end = NULL;
-    unsigned long crc = s->expect_crc32 ? strtoul(s->expect_crc32, &end, 16) : 0;
+    const char *hex = s->expect_crc32;
+    *ret_crc = hex ? strtoul(hex, &end, 16) : 0;
+    if (hex && (end == hex || *end || hex[0] == '-' || *ret_crc > 0xFFFFFFFFu)) {
+        return err_set(reterr, JF_E_INVAL, "--expect-crc32 wants up to eight hex digits, not \"%s\"", hex);
+    }
+    json_t *scratch = json_object();
+    int r = add_labels(scratch, &s->labels, reterr);
+    json_decref(scratch);
+    return r;
+}
+
+static int make_job(struct client *c, const char *firmware, const struct submit *s, unsigned long crc, json_t **ret_job, struct err *reterr) {
+    json_t *job = json_pack("{s:s, s:s}", "firmware", firmware, "method", s->method);
     int r = 0;
     if (!job) {
         return err_set(reterr, JF_E_NOMEM, "no memory for the job");
@@ -110,9 +122,6 @@ static int make_job(struct client *c, const char *firmware, const struct submit 
         }
     }
     if (s->expect_crc32) {
-        if (end == s->expect_crc32 || *end || crc > 0xFFFFFFFFu) {
-            r = err_set(reterr, JF_E_INVAL, "--expect-crc32 wants up to eight hex digits, not \"%s\"", s->expect_crc32);
-        }
         json_object_set_new(job, "expect_output", json_pack("{s:I}", "crc32", (json_int_t)crc));
     }
     if (r == 0 && s->labels.n) {
@@ -138,13 +147,13 @@ static int make_job(struct client *c, const char *firmware, const struct submit 
     return 0;
 }
 
-static int submit(struct client *c, const char *path, const struct submit *s) {
+static int submit(struct client *c, const char *path, const struct submit *s, unsigned long crc) {
     struct err e = {0};
     char *firmware = NULL;
     json_t *job = NULL, *doc = NULL;
     int code;
     int r = upload(c, "/firmware", path, &firmware, &e);
-    r = r < 0 ? r : make_job(c, firmware, s, &job, &e);
+    r = r < 0 ? r : make_job(c, firmware, s, crc, &job, &e);
     r = r < 0 ? r : client_json(c, "POST", s->dry_run ? "/jobs/validate" : "/jobs", job, &doc, &e);
     free(firmware);
     json_decref(job);
@@ -198,9 +207,11 @@ int cmd_submit(struct client *c, int argc, char **argv) {
     if (r == 0 && n != 1) {
         r = err_set(&e, JF_E_INVAL, "submit wants one firmware image (an ELF file)");
     }
+    unsigned long crc = 0;
+    r = r < 0 ? r : check(&s, &crc, &e);
     if (r < 0) {
         (void)cmd_fail(&e);
         return EXIT_USAGE;
     }
-    return submit(c, words[0], &s);
+    return submit(c, words[0], &s, crc);
 }
