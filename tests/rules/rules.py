@@ -56,6 +56,7 @@ NOT_LINKED = {
     "jf-model": ["libsqlite3", "libmicrohttpd", "libunicorn", "libsigrok", "libcurl"],
     "jf-trace": ["libsqlite3", "libmicrohttpd", "libunicorn", "libsigrok", "libcurl"],
 }
+MAX_LINES = 700  # of a C file outside tests: beyond that it holds more than one noun
 C_DIRS = ["base", "drivers", "measure", "bench", "daemon", "db", "cli", "compiler", "firmware", "sim"]
 FORBIDDEN = [
     (re.compile(r"(^|[^A-Za-z.])/(work|farm)/"), "a path of one machine"),
@@ -176,6 +177,28 @@ def rule_fuzz_target_per_parser(root):
     return [f"tests/fuzz/fuzz_{w}.c is missing" for w in want if f"fuzz_{w}.c" not in have]
 
 
+def rule_fuzz_seeds(root):
+    """Without seeds `make fuzz-seeds` replays nothing, and libFuzzer starts from an empty input."""
+    bad = []
+    fuzz = os.path.join(root, "tests/fuzz")
+    for name in sorted(os.listdir(fuzz)) if os.path.isdir(fuzz) else []:
+        if name.startswith("fuzz_") and name.endswith(".c"):
+            seeds = os.path.join(fuzz, "seeds", name[len("fuzz_"):-len(".c")])
+            if not (os.path.isdir(seeds) and any(os.path.getsize(os.path.join(seeds, s)) for s in os.listdir(seeds))):
+                bad.append(f"tests/fuzz/{name} has no seed in {os.path.relpath(seeds, root)}")
+    return bad
+
+
+def rule_file_length(root):
+    bad = []
+    for path in c_files(root):
+        with open(os.path.join(root, path), encoding="utf-8") as f:
+            n = sum(1 for _ in f)
+        if n > MAX_LINES:
+            bad.append(f"{path} has {n} lines, more than {MAX_LINES}: split it")
+    return bad
+
+
 def plant(files):
     d = tempfile.mkdtemp(prefix="jf-rules-")
     for path, text in files.items():
@@ -208,6 +231,9 @@ RULES = [
     ("forbidden text", rule_forbidden_text, lambda: plant({"README.md": "see /work/main\n"})),
     ("licence line", rule_spdx, lambda: plant({"base/a.c": "int x;\n"})),
     ("a fuzz target for each parser", rule_fuzz_target_per_parser, lambda: plant({"tests/fuzz/fuzz_ppk2.c": SPDX})),
+    ("seeds for each fuzz target", rule_fuzz_seeds,
+     lambda: plant({"tests/fuzz/fuzz_a.c": SPDX, "tests/fuzz/seeds/a/1": "x", "tests/fuzz/fuzz_b.c": SPDX, "tests/fuzz/seeds/b/1": ""})),
+    ("file length", rule_file_length, lambda: plant({"base/a.c": SPDX + "\n" * MAX_LINES})),
 ]
 
 
@@ -223,7 +249,10 @@ def main():
         n += 1
         print(f"{'ok' if caught else 'not ok'} {n} - {name}: a planted violation is caught")
         failed += not caught
-    for name, rule in dict((r.__name__, (nm, r)) for nm, r, _ in RULES).values():
+    first_name = {}
+    for name, rule, _ in RULES:
+        first_name.setdefault(rule, name)
+    for rule, name in first_name.items():
         bad = rule(ROOT)
         n += 1
         print(f"{'not ok' if bad else 'ok'} {n} - {name}: the tree is clean")
