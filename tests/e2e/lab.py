@@ -72,6 +72,13 @@ class VirtualBench:
     def fault(self, name, on=True, **params):
         return self.control(cmd="fault", name=name, on=on, params=params)
 
+    def declared_limits(self):
+        """What the oscilloscope's data sheet would say, as config/demo.yaml takes it."""
+        d = self.control(cmd="profile")["declared"]
+        return {"JF_SCOPE_GAIN": str(d["gain"]["limit"][0]), "JF_SCOPE_OFFSET_A": str(d["offset_a"]["limit"][0]),
+                "JF_SCOPE_VOLTAGE_GAIN": str(d["voltage_gain"]["limit"][0]), "JF_SCOPE_VOLTAGE_OFFSET_V": str(d["voltage_offset_v"]["limit"][0]),
+                "JF_SCOPE_CLOCK_PPM": str(1e6 * d["rate_error"]["limit"][0])}
+
     def truth(self, kind=None):
         with contextlib.suppress(Exception):
             self.control(cmd="truth")
@@ -101,6 +108,7 @@ class Lab:
         self.env = dict(os.environ, JF_LAB=self.id, **(env or {}))
         self.data = os.path.join(self.dir, "data")
         self.config = config or self.config_of(benches)
+        self.realistic = realistic
         self.benches, self.daemon, self.port, self.daemon_log = {}, None, None, None
         try:
             for i, name in enumerate(benches):
@@ -127,6 +135,8 @@ class Lab:
             env[f"JF_{up}_UART"] = os.path.join(b.dir, "uart")
             if b.kind == "scope":
                 env[f"JF_{up}_SCOPE"] = str(b.ports["scope"])
+                if self.realistic:
+                    env.update(b.declared_limits())
             else:
                 env[f"JF_{up}_PPK2"] = os.path.join(b.dir, "ppk2")
         return env
