@@ -33,7 +33,8 @@ static void draw(struct watch *w) {
     }
     if (!w->tty) {
         char line[160];
-        (void)snprintf(line, sizeof line, "%s%s%s%s%s", w->state, w->stage[0] ? ": " : "", w->stage, w->bench[0] ? " on " : "", w->bench);
+        const char *stage = is_final(w->state) ? "" : w->stage;
+        (void)snprintf(line, sizeof line, "%s%s%s%s%s", w->state, stage[0] ? ": " : "", stage, w->bench[0] ? " on " : "", w->bench);
         if (strcmp(line, w->last) != 0) {
             printf("%s\n", line);
             (void)fflush(stdout);
