@@ -155,7 +155,9 @@ static int print_outcome(struct watch *w) {
     } else {
         char text[512];
         (void)snprintf(text, sizeof text, "%s", show_text(w->doc, "cause.text"));
-        printf("%s (%s): %s\n", w->state, show_text(w->doc, "cause.class"), show_clean(text));
+        const char *cls = show_text(w->doc, "cause.class");
+        bool same = strcmp(cls, w->state) == 0;
+        printf("%s%s%s%s: %s\n", w->state, same ? "" : " (", same ? "" : cls, same ? "" : ")", show_clean(text));
     }
     if (r && strcmp(w->state, "done") == 0) {
         code = strcmp(show_text(r, "verdict"), "valid") == 0 ? EXIT_OK : EXIT_NOT_VALID;

@@ -93,7 +93,7 @@ async function cancel(id) {
 function jobRow(j) {
   const stopping = j.cancel_requested || cancelling.has(j.id);
   const labels = Object.entries(j.labels ?? {}).map(([k, v]) => `${k}=${v}`).join(", ");
-  const cause = j.cause ? `${j.cause.class} (${j.cause.code}): ${j.cause.text}` : "";
+  const cause = !j.cause ? "" : j.cause.class === "canceled" ? j.cause.text : `${j.cause.class} (${j.cause.code}): ${j.cause.text}`;
   const what = j.state === "active" ? j.stage + (stopping ? ", being cancelled" : "") : j.state === "queued" && j.position ? `position ${j.position}` : cause;
   return el("tr", {}, el("td", {}, el("code", { title: j.id }, shortId(j.id))), el("td", { class: tone(j.state) }, j.state), el("td", {}, j.on_bench || j.bench || j.board_type || "–"),
     el("td", {}, j.method), el("td", { class: "wrap" }, what, labels ? el("span", { class: "dim" }, `${what ? " · " : ""}${labels}`) : null),
