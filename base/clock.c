@@ -3,7 +3,6 @@
 #include "base/clock.h"
 
 #include <stdio.h>
-#include <time.h>
 
 static int64_t read_ns(clockid_t id) {
     struct timespec ts;
@@ -48,6 +47,22 @@ int clock_left_ms(const struct clock_src *c, int64_t deadline_mono_ns, int cap_m
     }
     int64_t ms = (left + CLOCK_NS_PER_MS - 1) / CLOCK_NS_PER_MS;
     return ms < cap_ms ? (int)ms : cap_ms;
+}
+
+int clock_cond_init(pthread_cond_t *ret_cond) {
+    pthread_condattr_t attr;
+    if (pthread_condattr_init(&attr) != 0) {
+        return -1;
+    }
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    int e = pthread_cond_init(ret_cond, &attr);
+    (void)pthread_condattr_destroy(&attr);
+    return e == 0 ? 0 : -1;
+}
+
+struct timespec clock_mono_in(int ms) {
+    int64_t ns = system_mono(NULL) + ms * CLOCK_NS_PER_MS;
+    return (struct timespec){.tv_sec = (time_t)(ns / CLOCK_NS_PER_S), .tv_nsec = (long)(ns % CLOCK_NS_PER_S)};
 }
 
 void clock_rfc3339(int64_t wall_ns, char out[CLOCK_RFC3339_SIZE]) {

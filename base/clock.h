@@ -5,8 +5,10 @@
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #define CLOCK_NS_PER_S INT64_C(1000000000)
 #define CLOCK_NS_PER_MS INT64_C(1000000)
@@ -32,6 +34,10 @@ int64_t clock_wall_ns(const struct clock_src *c);
 
 /* Milliseconds from now to a mono deadline, at least 0 and at most cap_ms: the argument poll() wants. */
 int clock_left_ms(const struct clock_src *c, int64_t deadline_mono_ns, int cap_ms);
+
+/* A condition variable whose timed waits count CLOCK_MONOTONIC, and such a wait's end. 0, or -1. */
+int clock_cond_init(pthread_cond_t *ret_cond);
+struct timespec clock_mono_in(int ms);
 
 /* RFC 3339 UTC with milliseconds, "2026-11-21T09:08:23.120Z"; out must hold 32 bytes. */
 #define CLOCK_RFC3339_SIZE 32

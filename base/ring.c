@@ -4,7 +4,8 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
+
+#include "base/clock.h"
 
 struct ring {
     pthread_mutex_t lock;
@@ -23,17 +24,10 @@ int ring_new(size_t slots, struct ring **ret_ring) {
         return JF_E_NOMEM;
     }
     r->slots = slots;
-    pthread_condattr_t attr;
     if (pthread_mutex_init(&r->lock, NULL) != 0) {
         goto fail_ring;
     }
-    if (pthread_condattr_init(&attr) != 0) {
-        goto fail_lock;
-    }
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    int e = pthread_cond_init(&r->changed, &attr);
-    (void)pthread_condattr_destroy(&attr);
-    if (e != 0) {
+    if (clock_cond_init(&r->changed) != 0) {
         goto fail_lock;
     }
     *ret_ring = r;
@@ -53,20 +47,8 @@ void ring_free(struct ring *r) {
     }
 }
 
-static struct timespec deadline_in(int budget_ms) {
-    struct timespec ts;
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    ts.tv_sec += budget_ms / 1000;
-    ts.tv_nsec += (long)(budget_ms % 1000) * 1000000L;
-    if (ts.tv_nsec >= 1000000000L) {
-        ts.tv_nsec -= 1000000000L;
-        ts.tv_sec++;
-    }
-    return ts;
-}
-
 int ring_put(struct ring *r, void *item, int budget_ms) {
-    struct timespec until = deadline_in(budget_ms);
+    struct timespec until = clock_mono_in(budget_ms);
     int res = 0;
     (void)pthread_mutex_lock(&r->lock);
     while (!r->closed && r->count == r->slots) {
@@ -88,7 +70,7 @@ int ring_put(struct ring *r, void *item, int budget_ms) {
 }
 
 int ring_take(struct ring *r, int budget_ms, void **ret_item) {
-    struct timespec until = deadline_in(budget_ms);
+    struct timespec until = clock_mono_in(budget_ms);
     int res = 0;
     (void)pthread_mutex_lock(&r->lock);
     while (!r->closed && r->count == 0) {

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "bench/item.h"
@@ -336,17 +335,6 @@ static void *capture_main(void *arg) {
     }
 }
 
-static int cond_init(pthread_cond_t *cond) {
-    pthread_condattr_t attr;
-    if (pthread_condattr_init(&attr) != 0) {
-        return -1;
-    }
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    int e = pthread_cond_init(cond, &attr);
-    (void)pthread_condattr_destroy(&attr);
-    return e == 0 ? 0 : -1;
-}
-
 int capture_new(const struct power_driver *drv, const json_t *conf, const struct clock_src *clock, struct ring *ring,
                 struct capture **ret_c, struct err *reterr) {
     struct capture *c = calloc(1, sizeof *c);
@@ -366,7 +354,7 @@ int capture_new(const struct power_driver *drv, const json_t *conf, const struct
         (void)err_set(reterr, JF_E_NOMEM, "no mutex for the capture");
         goto fail_fd;
     }
-    if (cond_init(&c->changed) != 0) {
+    if (clock_cond_init(&c->changed) != 0) {
         (void)err_set(reterr, JF_E_NOMEM, "no condition for the capture");
         goto fail_lock;
     }
@@ -445,14 +433,7 @@ static bool wait_for(struct capture *c, const bool *flag, bool want, const struc
 }
 
 int capture_join(struct capture *c, bool leave_supply_on, int budget_ms) {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += budget_ms / 1000;
-    until.tv_nsec += (long)(budget_ms % 1000) * 1000000L;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_nsec -= 1000000000L;
-        until.tv_sec++;
-    }
+    struct timespec until = clock_mono_in(budget_ms);
     capture_cancel(c);
     (void)pthread_mutex_lock(&c->lock);
     bool free_now = wait_for(c, &c->busy, false, &until);

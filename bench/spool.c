@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
+
 static bool name_ok(const char *s) {
     size_t n = strlen(s);
     return n > 0 && n <= 128 && s[0] != '.' &&
@@ -92,21 +94,6 @@ void spool_log(struct spool *s, const char *stream, const char *text) {
     log_write(s, line, len);
 }
 
-static int write_all(int fd, const char *p, size_t n) {
-    while (n > 0) {
-        ssize_t w = write(fd, p, n);
-        if (w < 0 && errno == EINTR) {
-            continue;
-        }
-        if (w <= 0) {
-            return -1;
-        }
-        p += w;
-        n -= (size_t)w;
-    }
-    return 0;
-}
-
 static int sync_dir(const char *dir) {
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
@@ -141,7 +128,7 @@ int spool_write_json(struct spool *s, const char *name, const json_t *obj, size_
         r = err_set_errno(reterr, JF_E_IO, errno, "%s", tmp);
         goto fail_text;
     }
-    if (write_all(fd, text, len) != 0 || fsync(fd) != 0) {
+    if (file_write_all(fd, text, len) != 0 || fsync(fd) != 0) {
         r = err_set_errno(reterr, JF_E_IO, errno, "%s", tmp);
         (void)close(fd);
         goto fail_text;

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "bench/item.h"
 
 #define EARLY_MAX 256
@@ -208,17 +208,6 @@ static void *tracer_main(void *arg) {
     return NULL;
 }
 
-static int cond_init(pthread_cond_t *cond) {
-    pthread_condattr_t attr;
-    if (pthread_condattr_init(&attr) != 0) {
-        return -1;
-    }
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    int e = pthread_cond_init(cond, &attr);
-    (void)pthread_condattr_destroy(&attr);
-    return e == 0 ? 0 : -1;
-}
-
 int tracer_new(const struct tracer_spec *spec, struct ring *ring, struct tracer **ret_t, struct err *reterr) {
     struct tracer *t = calloc(1, sizeof *t);
     if (!t || (size_t)snprintf(t->path, sizeof t->path, "%s", spec->path) >= sizeof t->path) {
@@ -236,7 +225,7 @@ int tracer_new(const struct tracer_spec *spec, struct ring *ring, struct tracer 
         (void)err_set(reterr, JF_E_NOMEM, "no mutex for the trace writer");
         goto fail_fd;
     }
-    if (cond_init(&t->changed) != 0) {
+    if (clock_cond_init(&t->changed) != 0) {
         (void)err_set(reterr, JF_E_NOMEM, "no condition for the trace writer");
         goto fail_lock;
     }
@@ -302,9 +291,7 @@ int tracer_free(struct tracer *t, int budget_ms) {
         return 0;
     }
     ring_close(t->ring);
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += 1 + budget_ms / 1000;
+    struct timespec until = clock_mono_in(1000 + budget_ms);
     (void)pthread_mutex_lock(&t->lock);
     while (!t->ended && pthread_cond_timedwait(&t->changed, &t->lock, &until) == 0) {
     }

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * `joulefarm submit`: uploads a firmware image and inputs, creates a job. Nothing is created when a check fails. */
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "base/file.h"
 #include "cli/cmd.h"
 #include "cli/opts.h"
 #include "cli/show.h"
@@ -22,37 +21,14 @@ struct submit {
     bool dry_run, wait, json, help;
 };
 
-static int read_file(const char *path, void **ret_bytes, size_t *ret_n, struct err *reterr) {
-    FILE *f = fopen(path, "rb");
-    struct stat st;
-    if (!f) {
-        return err_set_errno(reterr, JF_E_IO, errno, "%s cannot be read", path);
-    }
-    if (fstat(fileno(f), &st) != 0 || !S_ISREG(st.st_mode) || st.st_size <= 0 || (size_t)st.st_size > UPLOAD_MAX) {
-        (void)fclose(f);
-        return err_set(reterr, JF_E_INVAL, "%s must be a file of 1 byte to %u MiB", path, UPLOAD_MAX >> 20);
-    }
-    size_t size = (size_t)st.st_size;
-    void *bytes = malloc(size);
-    size_t got = bytes ? fread(bytes, 1, size, f) : 0;
-    (void)fclose(f);
-    if (got != size) {
-        free(bytes);
-        return err_set(reterr, JF_E_IO, "%s could not be read whole", path);
-    }
-    *ret_bytes = bytes;
-    *ret_n = size;
-    return 0;
-}
-
 /* Uploads one file; *ret_id is the content's id (owned). */
 static int upload(struct client *c, const char *where, const char *path, char **ret_id, struct err *reterr) {
     void *bytes = NULL;
     size_t n = 0;
     json_t *doc = NULL;
-    int r = read_file(path, &bytes, &n, reterr);
+    int r = file_read(path, UPLOAD_MAX, &bytes, &n, reterr);
     if (r < 0) {
-        return r;
+        return err_prefix(reterr, "%s", path);
     }
     r = client_upload(c, where, bytes, n, &doc, reterr);
     free(bytes);

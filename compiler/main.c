@@ -2,16 +2,14 @@
  * jf-model: reads a quantized model, runs it on the host, writes it as C. This file: commands, options, files. */
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "base/file.h"
 #include "compiler/emit.h"
 #include "compiler/tflite.h"
 #include "firmware/runtime/jf_model.h"
@@ -22,7 +20,7 @@ struct options {
 };
 
 struct loaded {
-    uint8_t *bytes;
+    void *bytes;
     size_t n;
     char sha256[65];
     struct ir_model model;
@@ -47,33 +45,6 @@ static int fail(const struct err *e, const char *name) {
     return 1;
 }
 
-static int read_file(const char *path, size_t max, uint8_t **ret_p, size_t *ret_n, struct err *reterr) {
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* a FIFO must not block */
-    FILE *f = fd >= 0 ? fdopen(fd, "rb") : NULL;
-    struct stat st;
-    if (!f) {
-        if (fd >= 0) {
-            (void)close(fd);
-        }
-        return err_set_errno(reterr, JF_E_IO, errno, "cannot be read");
-    }
-    if (fstat(fileno(f), &st) != 0 || !S_ISREG(st.st_mode) || st.st_size <= 0 || (uint64_t)st.st_size > max) {
-        (void)fclose(f);
-        return err_set(reterr, JF_E_INVAL, "must be a file of 1 to %zu bytes", max);
-    }
-    size_t n = (size_t)st.st_size;
-    uint8_t *p = malloc(n);
-    size_t got = p ? fread(p, 1, n, f) : 0;
-    (void)fclose(f);
-    if (got != n) {
-        free(p);
-        return err_set(reterr, JF_E_IO, "could not be read whole");
-    }
-    *ret_p = p;
-    *ret_n = n;
-    return 0;
-}
-
 static void unload(struct loaded *l) {
     program_done(&l->program);
     ir_done(&l->model);
@@ -83,7 +54,7 @@ static void unload(struct loaded *l) {
 static int load(const char *path, enum numerics numerics, struct loaded *l, struct err *reterr) {
     unsigned char hash[crypto_hash_sha256_BYTES];
     memset(l, 0, sizeof *l);
-    int r = read_file(path, TFLITE_MAX_BYTES, &l->bytes, &l->n, reterr);
+    int r = file_read(path, TFLITE_MAX_BYTES, &l->bytes, &l->n, reterr);
     r = r < 0 ? r : tflite_read(l->bytes, l->n, &l->model, reterr);
     r = r < 0 ? r : program_build(&l->model, numerics, &l->program, reterr);
     if (r < 0) {
@@ -131,9 +102,9 @@ static int fill_input(const struct loaded *l, const char *input, int8_t *dst, st
         jfm_lcg_fill(dst, n, seed);
         return 0;
     }
-    uint8_t *bytes = NULL;
+    void *bytes = NULL;
     size_t got = 0;
-    int r = read_file(input, (size_t)n, &bytes, &got, reterr);
+    int r = file_read(input, (size_t)n, &bytes, &got, reterr);
     if (r < 0 || !bytes) {
         return err_prefix(reterr, "--input %s", input);
     }

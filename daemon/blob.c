@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
+
 void blob_id(const void *data, size_t size, char ret_id[BLOB_ID_SIZE]) {
     unsigned char hash[crypto_hash_sha256_BYTES];
     (void)crypto_hash_sha256(hash, data ? data : (const void *)"", size);
@@ -67,22 +69,6 @@ int blob_make_dirs(const char *path, struct err *reterr) {
     }
 }
 
-static int write_all(int fd, const void *data, size_t size) {
-    const char *p = data;
-    while (size > 0) {
-        ssize_t n = write(fd, p, size);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            return -1;
-        }
-        p += n;
-        size -= (size_t)n;
-    }
-    return 0;
-}
-
 int blob_write_file(const char *path, const void *data, size_t size, struct err *reterr) {
     char temporary[BLOB_PATH_SIZE + 32];
     (void)snprintf(temporary, sizeof temporary, "%s.XXXXXX", path);
@@ -90,7 +76,7 @@ int blob_write_file(const char *path, const void *data, size_t size, struct err 
     if (fd < 0) {
         return err_set_errno(reterr, JF_E_IO, errno, "%s", path);
     }
-    int bad = write_all(fd, data, size) != 0 || fsync(fd) != 0;
+    int bad = file_write_all(fd, data, size) != 0 || fsync(fd) != 0;
     int e = errno;
     bad = close(fd) != 0 || bad;
     if (bad || rename(temporary, path) != 0 || blob_sync_dir(path) < 0) {

@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/crc32.h"
+#include "base/file.h"
 #include "measure/kernel.h"
 #include "measure/trace/codec.h"
 #include "measure/trace/format.h"
@@ -43,19 +44,9 @@ struct trace_writer {
 };
 
 static int write_all(struct trace_writer *w, const void *data, size_t n, struct err *reterr) {
-    const uint8_t *p = data;
-    crypto_hash_sha256_update(&w->sha, p, n);
+    crypto_hash_sha256_update(&w->sha, data, n);
     w->offset += n;
-    while (n > 0) {
-        ssize_t got = write(w->fd, p, n);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return err_set_errno(reterr, JF_E_IO, errno, "writing the trace");
-        p += got;
-        n -= (size_t)got;
-    }
-    return 0;
+    return file_write_all(w->fd, data, n) == 0 ? 0 : err_set_errno(reterr, JF_E_IO, errno, "writing the trace");
 }
 
 static int write_record(struct trace_writer *w, enum trace_type type, const void *data, size_t n, struct err *reterr) {

@@ -4,7 +4,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -12,6 +17,7 @@
 #include "base/clock.h"
 #include "base/crc32.h"
 #include "base/err.h"
+#include "base/file.h"
 #include "base/ring.h"
 #include "base/sm.h"
 
@@ -47,6 +53,52 @@ static void test_buf_bound(void **state) {
     assert_int_equal(buf_putf(&b, "%d", 77), 0);
     assert_string_equal(buf_str(&b), "34577");
     buf_done(&b);
+}
+
+/* What a length near SIZE_MAX would wrap into: a small need, or a doubling that never ends. */
+static void test_buf_wrap(void **state) {
+    (void)state;
+    struct buf b;
+    uint8_t *p;
+    buf_init(&b, SIZE_MAX);
+    assert_int_equal(buf_reserve(&b, SIZE_MAX, &p), JF_E_TOO_LARGE);
+    assert_int_equal(buf_reserve(&b, SIZE_MAX / 2 + 1, &p), JF_E_TOO_LARGE);
+    assert_string_equal(buf_str(&b), "");
+    buf_done(&b);
+}
+
+static void test_file(void **state) {
+    (void)state;
+    char dir[] = "/tmp/jf-file-XXXXXX", path[64], fifo[64];
+    struct err e = {0};
+    void *got = NULL;
+    size_t n = 0;
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(path, sizeof path, "%s/f", dir);
+    (void)snprintf(fifo, sizeof fifo, "%s/p", dir);
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    assert_int_equal(file_read(path, 16, &got, &n, &e), JF_E_IO); /* not there */
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(file_read(path, 16, &got, &n, &e), JF_E_INVAL); /* empty */
+    assert_int_equal(file_write_all(fd, "0123456789", 10), 0);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(file_read(path, 9, &got, &n, &e), JF_E_INVAL);
+    (void)alarm(10); /* a reader that waits for the FIFO's writer never returns */
+    assert_int_equal(file_read(fifo, 16, &got, &n, &e), JF_E_INVAL);
+    (void)alarm(0);
+    assert_int_equal(file_read(dir, 16, &got, &n, &e), JF_E_INVAL);
+    assert_null(got);
+    assert_int_equal(file_read(path, 10, &got, &n, &e), 0);
+    assert_int_equal(n, 10);
+    assert_memory_equal(got, "0123456789", 10);
+    free(got);
+    fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    assert_int_equal(file_write_all(fd, "x", 1), -1);
+    (void)close(fd);
+    (void)unlink(path);
+    (void)unlink(fifo);
+    (void)rmdir(dir);
 }
 
 static void test_rfc3339(void **state) {
@@ -93,7 +145,7 @@ static void test_sm_refuses(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_crc_check_value), cmocka_unit_test(test_err_fill), cmocka_unit_test(test_buf_bound),
+        cmocka_unit_test(test_crc_check_value), cmocka_unit_test(test_err_fill), cmocka_unit_test(test_buf_bound), cmocka_unit_test(test_buf_wrap), cmocka_unit_test(test_file),
         cmocka_unit_test(test_rfc3339),         cmocka_unit_test(test_ring_bounds), cmocka_unit_test(test_sm_refuses),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
