@@ -104,13 +104,9 @@ int cmd_jobs(struct client *c, int argc, char **argv) {
             (void)snprintf(windows, sizeof windows, "%.0f", show_number(j, "windows"));
             const char *cells[] = {cmd_short(show_text(j, "id")), show_text(j, "state"), bench_of(j), show_text(j, "method"), windows,
                                    short_time(show_text(j, "created_at"), at), progress_of(j)};
-            if (t) {
-                show_table_row(t, cells);
-            }
+            show_table_row(t, cells);
         }
-        if (t) {
-            show_table_print(t);
-        }
+        show_table_print(t);
         show_table_free(t);
     }
     json_decref(items);
@@ -145,13 +141,9 @@ int cmd_benches(struct client *c, int argc, char **argv) {
             const char *job = cmd_short(show_text(b, "job"));
             const char *cells[] = {show_text(b, "name"),       show_text(b, "state"), show_text(b, "health"),
                                    show_text(b, "board.type"), show_text(b, "analyzer.driver"), job, show_text(b, "reason")};
-            if (t) {
-                show_table_row(t, cells);
-            }
+            show_table_row(t, cells);
         }
-        if (t) {
-            show_table_print(t);
-        }
+        show_table_print(t);
         show_table_free(t);
     }
     json_decref(items);
@@ -228,13 +220,9 @@ static void show_budget(const json_t *r) {
     json_array_foreach(budget, i, b) {
         char u[SHOW_CELL];
         const char *cells[] = {show_text(b, "component"), show_text(b, "distribution"), show_si(show_number(b, "u"), "J", u), show_text(b, "type")};
-        if (t) {
-            show_table_row(t, cells);
-        }
+        show_table_row(t, cells);
     }
-    if (t) {
-        show_table_print(t);
-    }
+    show_table_print(t);
     show_table_free(t);
 }
 
@@ -253,13 +241,9 @@ static void show_stages(const json_t *r) {
         (void)snprintf(share, sizeof share, "%.1f %%", 100 * show_number(s, "share"));
         const char *cells[] = {show_text(s, "name"), show_si(show_number(s, "duration_s"), "s", d), show_si(show_number(s, "energy_j"), "J", e),
                                show_si(show_number(s, "net_energy_j"), "J", n), share};
-        if (t) {
-            show_table_row(t, cells);
-        }
+        show_table_row(t, cells);
     }
-    if (t) {
-        show_table_print(t);
-    }
+    show_table_print(t);
     show_table_free(t);
 }
 
@@ -362,13 +346,9 @@ int cmd_results(struct client *c, int argc, char **argv) {
         size_t i;
         json_t *r;
         json_array_foreach(items, i, r) {
-            if (t) {
-                result_row(t, r);
-            }
+            result_row(t, r);
         }
-        if (t) {
-            show_table_print(t);
-        }
+        show_table_print(t);
         show_table_free(t);
     }
     json_decref(items);

@@ -92,6 +92,9 @@ struct show_table *show_table_new(const char *const *headings, size_t n) {
 }
 
 void show_table_row(struct show_table *t, const char *const *cells) {
+    if (!t) {
+        return;
+    }
     if (t->rows == t->cap) {
         size_t cap = t->cap ? t->cap * 2 : 16;
         void *p = realloc(t->cells, cap * t->n * SHOW_CELL);
@@ -127,6 +130,9 @@ static void print_last(const char *cell, int room) {
 
 void show_table_print(const struct show_table *t) {
     int width[SHOW_COLS] = {0}, used = 0;
+    if (!t) {
+        return;
+    }
     for (size_t r = 0; r < t->rows; r++) {
         for (size_t i = 0; i < t->n; i++) {
             int w = (int)strlen(t->cells[r * t->n + i]);

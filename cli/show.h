@@ -20,7 +20,7 @@ char *show_clean(char *s);
  * those whose heading begins with '>'. */
 #define SHOW_COLS 12
 struct show_table;
-struct show_table *show_table_new(const char *const *headings, size_t n); /* NULL: no memory */
+struct show_table *show_table_new(const char *const *headings, size_t n); /* NULL: no memory; the calls below allow it */
 void show_table_row(struct show_table *t, const char *const *cells); /* n cells; copies */
 void show_table_print(const struct show_table *t); /* stdout; on a terminal the last column is cut to its width */
 int show_columns(void); /* of the terminal on stdout; 0: it is none */
