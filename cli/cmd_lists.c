@@ -238,7 +238,7 @@ static void show_stages(const json_t *r) {
     struct show_table *t = show_table_new(head, 5);
     json_array_foreach(stages, i, s) {
         char d[SHOW_CELL], e[SHOW_CELL], n[SHOW_CELL], share[SHOW_CELL];
-        (void)snprintf(share, sizeof share, "%.1f %%", 100 * show_number(s, "share"));
+        (void)snprintf(share, sizeof share, "%.1f %%", fabs(show_number(s, "share")) < 5e-4 ? 0 : 100 * show_number(s, "share"));
         const char *cells[] = {show_text(s, "name"), show_si(show_number(s, "duration_s"), "s", d), show_si(show_number(s, "energy_j"), "J", e),
                                show_si(show_number(s, "net_energy_j"), "J", n), share};
         show_table_row(t, cells);

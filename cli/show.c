@@ -29,7 +29,7 @@ const char *show_si(double value, const char *unit, char dst[SHOW_CELL]) {
     while (i < last && fabs(value) < steps[i].scale * 0.99995) {
         i++;
     }
-    if (value == 0) {
+    if (fabs(value) < 1e-15) { /* what is smaller is left over from rounding */
         (void)snprintf(dst, SHOW_CELL, "0 %s", unit);
         return dst;
     }

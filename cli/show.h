@@ -8,7 +8,7 @@
 
 #define SHOW_CELL 96
 
-/* "12.35 mJ", "5.710 mJ", "0 J", "-" for NaN. Four significant digits. */
+/* "12.35 mJ", "5.710 mJ", "0 J" (below 1e-15), "-" for NaN. Four significant digits. */
 const char *show_si(double value, const char *unit, char dst[SHOW_CELL]);
 /* A number out of a JSON object by dotted path ("energy_per_inference_j.median"); NaN when absent or null. */
 double show_number(const json_t *doc, const char *path);

@@ -249,7 +249,7 @@ function table(title, heads, rows) {
     el("tbody", {}, ...rows.map((r) => el("tr", {}, ...r.map((c, i) => el("td", { class: side(i) }, c)))))));
 }
 const stageTable = (r) => table("Stages, per inference", ["stage", ">duration", ">energy", ">net", ">share"],
-  (r.stages || []).map((s) => [s.name, si(s.duration_s, "s"), si(s.energy_j, "J"), si(s.net_energy_j, "J"), Number.isFinite(s.share) ? `${(100 * s.share).toFixed(1)} %` : "–"]));
+  (r.stages || []).map((s) => [s.name, si(s.duration_s, "s"), si(s.energy_j, "J"), si(s.net_energy_j, "J"), Number.isFinite(s.share) ? `${(100 * s.share).toFixed(1).replace(/^-0\.0$/, "0.0")} %` : "–"]));
 const budgetTable = (title, x) => table(title, ["component", "distribution", ">u"], (x?.budget || []).filter((b) => b.u !== 0).map((b) => [b.component, b.distribution, si(b.u, "J")])
   .concat(x?.budget ? [["combined", `k = ${x.k?.toPrecision(3) ?? "–"}`, si(x.u_c, "J")]] : []));
 const windowTable = (ws) => table("Windows", [">#", ">inferences", ">duration", ">energy", ">net", "usable"],

@@ -3,10 +3,12 @@
 
 const STEPS = [[1e6, "M"], [1e3, "k"], [1, ""], [1e-3, "m"], [1e-6, "µ"], [1e-9, "n"], [1e-12, "p"]];
 
+const NOTHING = 1e-15; // what is smaller is left over from rounding
+
 // "18.06 mJ", four significant digits; a dash for what is not a number.
 export function si(v, unit) {
   if (v === null || v === undefined || !Number.isFinite(v)) return "–";
-  if (v === 0) return `0 ${unit}`;
+  if (Math.abs(v) < NOTHING) return `0 ${unit}`;
   const [scale, prefix] = STEPS.find(([s]) => Math.abs(v) >= s * 0.99995) || STEPS.at(-1);
   return `${(v / scale).toPrecision(4)} ${prefix}${unit}`;
 }

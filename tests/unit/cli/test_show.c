@@ -25,7 +25,7 @@ static void si_prefixes(void **state) {
                 {64e6, "Hz", "64.00 MHz"},                {-6.7488e-9, "A", "-6.749 nA"}, {0, "A", "0 A"},
                 {1, "s", "1.000 s"},                      {0.99994, "s", "999.9 ms"},     {0.99999, "s", "1.000 s"},
                 {999.94, "s", "999.9 s"},                 {999.99, "s", "1.000 ks"},      {5e-12, "C", "5.000 pC"},
-                {NAN, "J", "-"},                          {INFINITY, "J", "-"}};
+                {-8.7e-19, "J", "0 J"},                   {NAN, "J", "-"},                          {INFINITY, "J", "-"}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char text[SHOW_CELL];
         assert_string_equal(show_si(rows[i].value, rows[i].unit, text), rows[i].text);
