@@ -233,7 +233,7 @@ static void show_stages(const json_t *r) {
     if (json_array_size(stages) == 0) {
         return;
     }
-    printf("\nstages (means per window)\n");
+    printf("\nstages, per inference\n");
     static const char *const head[] = {"stage", ">duration", ">energy", ">net", ">share"};
     struct show_table *t = show_table_new(head, 5);
     json_array_foreach(stages, i, s) {
