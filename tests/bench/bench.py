@@ -9,10 +9,10 @@ import datetime
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -257,19 +257,8 @@ def cpu(fig, directory, _args, length=60.0):
     with Lab(os.path.join(directory, "cpu")) as lab:
         lab.start_daemon()
         images = [lab.upload_firmware(m) for m in MODELS]
-        jobs, stop = [], threading.Event()
-
-        def feed(name):
-            i = 0
-            while not stop.is_set() and i < 60:
-                jobs.append(lab.submit(images[i % len(images)], name))
-                i += 1
-                while not stop.is_set() and sum(lab.job(j)["state"] == "queued" for j in jobs if j) > len(BENCHES):
-                    time.sleep(0.5)
-
-        feeders = [threading.Thread(target=feed, args=(b,)) for b in BENCHES]
-        for t in feeders:
-            t.start()
+        # more than a minute's work, with long windows, so that the boards compute; nobody polls meanwhile
+        jobs = [lab.submit(images[i % len(images)], b, window_s=3.0, retries=2) for i in range(6) for b in BENCHES]
         say(f"cpu: three busy benches for {length:.0f} s")
         time.sleep(10)
         slips = [b.control(cmd="status")["slips"] for b in lab.benches.values()]
@@ -277,17 +266,16 @@ def cpu(fig, directory, _args, length=60.0):
         time.sleep(length)
         after, took, same = cpu_sample(lab), time.monotonic() - t0, workers == set(pids(lab, "jf-bench"))
         slipped = [b.control(cmd="status")["slips"] - s for b, s in zip(lab.benches.values(), slips)]
-        stop.set()
-        for t in feeders:
-            t.join()
         done = [lab.job(j)["state"] for j in jobs]
+        retried = sum(max(0, lab.job(j)["attempts"] - 1) for j in jobs)
+        busy = all(any(s not in FINAL for s in done[k::len(BENCHES)]) for k in range(len(BENCHES)))
         for j, state in zip(jobs, done):
             if state not in FINAL:
                 with contextlib.suppress(Problem):  # it may end just now
                     lab.api("POST", f"/jobs/{j}/cancel", {})
-    say(f"cpu: {done.count('done')} jobs done, {done.count('failed')} failed; virtual time slipped {sum(slipped)} times")
-    if not same or not done.count("done"):
-        raise RuntimeError("a worker was restarted, or no job was done: the CPU figures mean nothing")
+    say(f"cpu: {done.count('done')} jobs done, {done.count('failed')} failed, {retried} retried; virtual time slipped {sum(slipped)} times")
+    if not same or not busy or not done.count("done"):
+        raise RuntimeError("a worker was restarted, or a bench was not busy to the end: the CPU figures mean nothing")
     cores = float(os.cpu_count() or 1)
     share = {k: (after[k] - before[k]) / took for k in after}
     for k in share:
@@ -318,7 +306,7 @@ def print_table(fig):
         print(f"{name:32} {text_of(r['value']):>10} {r['unit']:6} {text_of(r['peer_value']):>10} {'-' if r['ratio'] is None else format(r['ratio'], '.3g'):>9}  {r['peer']}")
     print("\nturnaround: from a job's claim to the next claim on the same bench, less the stages flash and run; what is left is the daemon's\n"
           "own way, prepare, arm, analyse, store and release. claim_latency: from the job's creation (before the POST is answered) to its claim.\n"
-          "cpu: CPU seconds a second over a busy minute. sigrok-cli rewrites its archive as it grows: its rate falls with the number of samples.")
+          "cpu: CPU seconds a second over a busy minute, windows of 3 s. sigrok-cli rewrites its archive as it grows: its rate falls with the number of samples.")
 
 
 def main():
@@ -349,6 +337,7 @@ def main():
     return 1 if fig.missing() else 0
 
 
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 try:
     sys.exit(main())
 except KeyboardInterrupt:

@@ -309,4 +309,8 @@ def main():
     return tap.done()
 
 
-sys.exit(main())
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started ends with the laboratory
+try:
+    sys.exit(main())
+except KeyboardInterrupt:
+    sys.exit(130)
