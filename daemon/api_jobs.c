@@ -108,6 +108,17 @@ static int prepare_job(struct api *a, const json_t *obj, struct store_job *ret_j
     return r;
 }
 
+/* Prepares the job that the request describes and drops obj; false when it is refused and that is answered. */
+static bool prepared(struct api_call *c, json_t *obj, struct store_job *ret_j) {
+    struct err e = {0};
+    int r = prepare_job(c->a, obj, ret_j, &e);
+    json_decref(obj);
+    if (r < 0) {
+        api_error_field(c, &e);
+    }
+    return r == 0;
+}
+
 /* Adds the prepared job and answers 201; frees j's spec. */
 static void add_job(struct api_call *c, struct store_job *j, struct store_idem *idem) {
     struct err e = {0};
@@ -143,15 +154,8 @@ static void add_job(struct api_call *c, struct store_job *j, struct store_idem *
 void api_job_post(struct api_call *c) {
     struct store_idem idem;
     struct store_job j = {0};
-    struct err e = {0};
     json_t *obj = NULL;
-    if (api_idem_begin(c, "jobs", &idem) != 0 || !api_body_object(c, &obj)) {
-        return;
-    }
-    int r = prepare_job(c->a, obj, &j, &e);
-    json_decref(obj);
-    if (r < 0) {
-        api_error_field(c, &e);
+    if (api_idem_begin(c, "jobs", &idem) != 0 || !api_body_object(c, &obj) || !prepared(c, obj, &j)) {
         return;
     }
     add_job(c, &j, &idem);
@@ -159,15 +163,8 @@ void api_job_post(struct api_call *c) {
 
 void api_job_validate(struct api_call *c) {
     struct store_job j = {0};
-    struct err e = {0};
     json_t *obj = NULL;
-    if (!api_body_object(c, &obj)) {
-        return;
-    }
-    int r = prepare_job(c->a, obj, &j, &e);
-    json_decref(obj);
-    if (r < 0) {
-        api_error_field(c, &e);
+    if (!api_body_object(c, &obj) || !prepared(c, obj, &j)) {
         return;
     }
     json_t *doc = json_loads(j.spec, 0, NULL);
@@ -193,10 +190,7 @@ void api_job_resubmit(struct api_call *c) {
     if (json_is_string(json_object_get(obj, "bench"))) {
         (void)json_object_del(obj, "board_type"); /* it was derived */
     }
-    int r = prepare_job(c->a, obj, &j, &e);
-    json_decref(obj);
-    if (r < 0) {
-        api_error_field(c, &e);
+    if (!prepared(c, obj, &j)) {
         return;
     }
     add_job(c, &j, &idem);
