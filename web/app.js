@@ -96,8 +96,8 @@ function jobRow(j) {
   const cause = !j.cause ? "" : j.cause.class === "canceled" ? j.cause.text : `${j.cause.class} (${j.cause.code}): ${j.cause.text}`;
   const what = j.state === "active" ? j.stage + (stopping ? ", being cancelled" : "") : j.state === "queued" && j.position ? `position ${j.position}` : cause;
   return el("tr", {}, el("td", {}, el("code", { title: j.id }, shortId(j.id))), el("td", { class: tone(j.state) }, j.state), el("td", {}, j.on_bench || j.bench || j.board_type || "–"),
-    el("td", {}, j.method), el("td", { class: "wrap" }, what, labels ? el("span", { class: "dim" }, `${what ? " · " : ""}${labels}`) : null),
-    el("td", { title: j.created_at }, when(j.created_at)),
+    el("td", { class: "less" }, j.method), el("td", { class: "wrap" }, what, labels ? el("span", { class: "dim" }, `${what ? " · " : ""}${labels}`) : null),
+    el("td", { class: "less", title: j.created_at }, when(j.created_at)),
     el("td", {}, isOpen(j) ? el("button", { onclick: () => cancel(j.id), disabled: stopping, "aria-label": `cancel job ${shortId(j.id)}` }, stopping ? "cancelling" : "cancel") : null));
 }
 
@@ -153,7 +153,7 @@ $("more").addEventListener("click", () => readOlder().catch((e) => say(e.message
 
 // ---- reading the lists ----------------------------------------------------------------------------------------------
 
-let pending = false, again = false;
+let pending = false, again = false, listsFailed = false;
 async function refresh() {
   if (pending) { again = true; return; }
   pending = true;
@@ -165,8 +165,10 @@ async function refresh() {
     for (const [name, p] of live) if (!benches.some((x) => x.name === name && x.job && (!p.job || x.job === p.job))) live.delete(name);
     drawBenches();
     drawJobs();
-    say("");
+    if (listsFailed) say("");
+    listsFailed = false;
   } catch (e) {
+    listsFailed = connected;
     if (connected) say(`The lists could not be read: ${e.message}`);
   } finally {
     pending = false;
@@ -177,9 +179,10 @@ async function refresh() {
 // ---- one result and its trace ---------------------------------------------------------------------------------------
 
 async function chooseResult(id, byItself) {
-  if (id === chosen && shown) return;
+  if (id === chosen) return;
   chosen = id;
   shown = null;
+  if (!byItself) say("");
   const mine = ++asked;
   if (!byItself) history.replaceState(null, "", `#${id}`);
   drawResults();
