@@ -179,10 +179,10 @@ async function refresh() {
 // ---- one result and its trace ---------------------------------------------------------------------------------------
 
 async function chooseResult(id, byItself) {
+  if (!byItself) say("");
   if (id === chosen) return;
   chosen = id;
   shown = null;
-  if (!byItself) say("");
   const mine = ++asked;
   if (!byItself) history.replaceState(null, "", `#${id}`);
   drawResults();
