@@ -212,8 +212,8 @@ def stages_of(log, bench):
 
 def turnaround(fig, directory, _args, count=4):
     """count jobs wait for each bench, two images in turn so that each job flashes. A job's share is the time from its claim to the next
-    job's claim on that bench; what is beyond its stages flash and run is counted: claim, prepare, arm, analyse, store, release
-    (which includes the way to the next claim)."""
+    job's claim on that bench; what is beyond its stages flash and run is counted: claim, prepare, arm, analyse, and store, which here
+    lasts until the next claim: the release leaves no event of its own."""
     with Lab(os.path.join(directory, "turnaround"), ("scope-a", "ppk2-c")) as lab:
         lab.start_daemon()
         images = [lab.upload_firmware("ad01"), lab.upload_firmware("kws01")]
@@ -305,7 +305,7 @@ def print_table(fig):
     for name, r in fig.rows.items():
         print(f"{name:32} {text_of(r['value']):>10} {r['unit']:6} {text_of(r['peer_value']):>10} {'-' if r['ratio'] is None else format(r['ratio'], '.3g'):>9}  {r['peer']}")
     print("\nturnaround: from a job's claim to the next claim on the same bench, less the stages flash and run; what is left is the daemon's\n"
-          "own way, prepare, arm, analyse, store and release. claim_latency: from the job's creation (before the POST is answered) to its claim.\n"
+          "own way, prepare, arm, analyse, and store with the release after it. claim_latency: from the job's creation (before the POST is answered) to its claim.\n"
           "cpu: CPU seconds a second over a busy minute, windows of 3 s. sigrok-cli rewrites its archive as it grows: its rate falls with the number of samples.")
 
 
