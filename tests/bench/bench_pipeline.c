@@ -305,11 +305,12 @@ static int report(const struct input *in, const struct run *r, int repeats) {
 
 int main(int argc, char **argv) {
     size_t asked = argc == 4 ? (size_t)strtoull(argv[2], NULL, 10) : 0;
-    int repeats = argc == 4 ? atoi(argv[3]) : 0, failed = 1;
+    long repeats_asked = argc == 4 ? strtol(argv[3], NULL, 10) : 0;
+    int repeats = repeats_asked >= 1 && repeats_asked <= MAX_REPEATS ? (int)repeats_asked : 0, failed = 1;
     char path[512];
     struct input in = {0};
     struct err e = {0};
-    if (asked < MIN_SAMPLES || asked > MAX_SAMPLES || repeats < 1 || repeats > MAX_REPEATS ||
+    if (asked < MIN_SAMPLES || asked > MAX_SAMPLES || repeats < 1 ||
         (size_t)snprintf(path, sizeof path, "%s/bench.jft", argv[1]) >= sizeof path) {
         (void)fprintf(stderr, "usage: bench_pipeline DIR SAMPLES (2e6 to 1e8) REPEATS (1 to %d)\n", MAX_REPEATS);
         return 2;
