@@ -159,7 +159,11 @@ e2e: all ; $(Q)$(RUN) --label e2e --timeout 600 $(E2E)
 
 # the sanitizers' builds; the virtual bench stays uninstrumented under TSan (its CPU is generated code)
 check-asan: ; @./setup.sh check && $(MAKE) --no-print-directory all && $(MAKE) --no-print-directory SAN=asan unit
-check-tsan: ; @./setup.sh check && $(MAKE) --no-print-directory all && TSAN_OPTIONS=halt_on_error=1 $(MAKE) --no-print-directory SAN=tsan unit
+# ... and under TSan a whole measurement and its cancelling too: daemon and workers instrumented, a report is a failed process
+check-tsan: export TSAN_OPTIONS = halt_on_error=1 exitcode=66
+check-tsan:
+	@./setup.sh check && $(MAKE) --no-print-directory all && $(MAKE) --no-print-directory SAN=tsan unit all
+	@JF_BUILD=$(CURDIR)/build/tsan tests/run.py --label tsan tests/e2e/test_measure.py tests/e2e/test_cancel.py
 
 LINT_SRC := $(foreach m,$(MODULES),$(SRC_$(m))) $(foreach p,$(READY),$(MAIN_$(p)))
 LINT_FLAGS = $(CPPFLAGS) $(CSTD) $(call pc,--cflags $(sort $(foreach m,$(MODULES),$(PC_$(m)))))

@@ -2,6 +2,7 @@
 """A laboratory in a directory: virtual benches, a daemon, and the means to talk to both. Used by the demo and by the
 end-to-end tests. Everything it starts carries JF_LAB=<id> in its environment, so that what is left over can be seen."""
 import contextlib
+import ctypes
 import http.client
 import json
 import os
@@ -17,6 +18,11 @@ FIRMWARE = os.path.join(ROOT, "build", "firmware", "nucleo-h7a3zi-q")
 MODELS = ["ad01", "kws01", "ic01", "vww01"]
 BENCHES = {"scope-a": ("a", "scope"), "scope-b": ("b", "scope"), "ppk2-c": ("c", "ppk2")}
 FINAL = {"done", "failed", "canceled"}
+
+
+def die_with_parent():
+    """Called in a child between fork and exec: SIGTERM when the test's process ends, however that happens."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 class Problem(Exception):
@@ -148,7 +154,7 @@ class Lab:
         self.daemon_log = open(os.path.join(self.dir, "joulefarmd.log"), "ab")
         self.daemon = subprocess.Popen([os.path.join(BUILD, "joulefarmd"), "--config", self.config], stdin=subprocess.DEVNULL,
                                        stdout=self.daemon_log, stderr=self.daemon_log, env=dict(self.env, **extra_env), cwd=ROOT,
-                                       start_new_session=True)
+                                       start_new_session=True, preexec_fn=die_with_parent)
         until = time.monotonic() + 20
         while True:
             with contextlib.suppress(FileNotFoundError, ValueError):
