@@ -20,8 +20,9 @@ $(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(MAKEFILE_LIST)
 	$(call say,FUZZ,$@)
 	$(Q)mkdir -p $(@D) && clang $(FUZZ_CFLAGS) -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -o $@ $< $(FUZZ_SRC_$*) $(FUZZ_EXTRA_$*) $(call pc,--libs $(FUZZ_PC)) -lpthread -lm
 
-fuzz-seeds: $(FUZZ_NAMES:%=$(B)/fuzz/run_%)
-	$(Q)$(RUN) --label fuzz-seeds $^
+# both are named here: a file that only a pattern rule knows is intermediate, and make would delete it after the first run
+fuzz-seeds: $(FUZZ_NAMES:%=$(B)/fuzz/seeds_%) $(FUZZ_NAMES:%=$(B)/fuzz/run_%)
+	$(Q)$(RUN) --label fuzz-seeds $(FUZZ_NAMES:%=$(B)/fuzz/run_%)
 # a target without seeds is an error that the replaying main reports
 $(B)/fuzz/run_%: $(B)/fuzz/seeds_%
 	$(Q)printf '#!/bin/sh\nexec %s/fuzz/seeds_%s tests/fuzz/seeds/%s\n' $(B) $* $* >$@ && chmod +x $@
