@@ -122,8 +122,28 @@ static void test_order(void **state) {
     free(b);
 }
 
+/* An addition whose output scale is 1e-38: no float sum exists (litert); the integer arithmetic (tflm) saturates and is defined. */
+static void test_add_ratio(void **state) {
+    (void)state;
+    size_t n;
+    uint8_t *b = load("firmware/models/pretrainedResnet_quant.tflite", &n);
+    struct ir_model m;
+    struct program p;
+    struct err e = {0};
+    const float tiny = 1e-38f;
+    assert_int_equal(tflite_read(b, n, &m, NULL), 0);
+    assert_int_equal(m.nodes[3].op, IR_ADD);
+    assert_int_equal(program_build(&m, NUMERICS_LITERT, &p, &e), 0);
+    program_done(&p);
+    memcpy(b + (m.tensors[m.nodes[3].output].scales - b), &tiny, sizeof tiny);
+    assert_int_equal(program_build(&m, NUMERICS_LITERT, &p, &e), JF_E_UNSUPPORTED);
+    assert_non_null(strstr(e.text, "ADD"));
+    ir_done(&m);
+    free(b);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_truncated), cmocka_unit_test(test_flipped), cmocka_unit_test(test_foreign),
-                                       cmocka_unit_test(test_bad_scale), cmocka_unit_test(test_order)};
+                                       cmocka_unit_test(test_bad_scale), cmocka_unit_test(test_order), cmocka_unit_test(test_add_ratio)};
     return cmocka_run_group_tests_name("compiler/reader", tests, NULL, NULL);
 }
