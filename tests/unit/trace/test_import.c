@@ -281,7 +281,7 @@ static void bad_stamps(void **state) {
         {"[0.5, 1, 3, \"4\", 8]", "trace1-timestamps.json element 3", "number"},
         {"{}", "trace1-timestamps.json", "array"},
         {"[1]", "trace1-timestamps.json", "array"},
-        {"[0.5, 1, 1.01, 1.02, 8]", "window 2 of trace1-timestamps.json", "no sample"},
+        {"[0.5, 1.01, 1.02, 1.03, 8]", "window 2 of trace1-timestamps.json", "no sample"},
     };
     (void)state;
     eembc();
