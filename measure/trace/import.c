@@ -15,8 +15,10 @@
 #include "measure/trace/import_inner.h"
 
 static const char *const figure_names[IMPORT_N_FIGURES] = {
-    [IMPORT_BEGIN] = "begin",           [IMPORT_ENERGY] = "energy",     [IMPORT_POWER] = "power",          [IMPORT_PER_INFERENCE] = "energy per inference",
-    [IMPORT_INFERENCES] = "inferences", [IMPORT_DURATION] = "duration", [IMPORT_THROUGHPUT] = "throughput"};
+    [IMPORT_BEGIN] = "begin",           [IMPORT_ENERGY] = "energy",
+    [IMPORT_POWER] = "power",           [IMPORT_PER_INFERENCE] = "energy per inference",
+    [IMPORT_INFERENCES] = "inferences", [IMPORT_DURATION] = "duration",
+    [IMPORT_THROUGHPUT] = "throughput"};
 
 static int open_regular(int dirfd, const char *name, size_t max, size_t *ret_size, struct err *reterr) {
     struct stat st;
@@ -37,7 +39,8 @@ static int open_regular(int dirfd, const char *name, size_t max, size_t *ret_siz
     else if (st.st_size == 0)
         rc = err_set_at(reterr, JF_E_PARSE, name, "the file is empty");
     else if (st.st_size > (off_t)max)
-        rc = err_set_at(reterr, JF_E_TOO_LARGE, name, "the file has %lld bytes, at most %zu are read", (long long)st.st_size, max);
+        rc = err_set_at(reterr, JF_E_TOO_LARGE, name, "the file has %lld bytes, at most %zu are read",
+                        (long long)st.st_size, max);
     if (rc < 0) {
         close(fd);
         return rc;
@@ -52,8 +55,10 @@ int import_file_read(int dirfd, const char *name, size_t max, struct import_file
     if (fd < 0)
         return fd;
     char *data = malloc(size + 1);
-    if (!data)
-        rc = err_set(reterr, JF_E_NOMEM, "no memory for %s", name);
+    if (!data) {
+        close(fd);
+        return err_set(reterr, JF_E_NOMEM, "no memory for %s", name);
+    }
     while (rc == 0 && n < size) {
         ssize_t got = read(fd, data + n, size - n);
         if (got < 0 && errno == EINTR)
@@ -81,7 +86,7 @@ void import_file_done(struct import_file *f) {
 }
 
 int import_file_json(int dirfd, const char *name, size_t max, json_t **ret_j, struct err *reterr) {
-    struct import_file f;
+    struct import_file f = {0};
     int rc = import_file_read(dirfd, name, max, &f, reterr);
     if (rc < 0)
         return rc;
@@ -146,7 +151,8 @@ static void compare(struct import_session *s, const char *what, int window, cons
         return;
     if (window >= 0)
         snprintf(of, sizeof of, " of window %d", window);
-    import_differ(s, "results.txt line %d: %s%s is printed as %s, computed %s", v->line, what, of, v->printed, v->computed);
+    import_differ(s, "results.txt line %d: %s%s is printed as %s, computed %s", v->line, what, of, v->printed,
+                  v->computed);
 }
 
 /* Medians over the windows, then everything printed against everything computed. */
@@ -177,12 +183,15 @@ static bool has(int dirfd, const char *name) {
 int import_session_read(const char *dir, struct import_session *ret_s, struct err *reterr) {
     int rc, fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
-        return err_set_errno(reterr, errno == ENOENT ? JF_E_NOT_FOUND : JF_E_IO, errno, "cannot open the directory %s", dir);
+        return err_set_errno(reterr, errno == ENOENT ? JF_E_NOT_FOUND : JF_E_IO, errno, "cannot open the directory %s",
+                             dir);
     struct import_session *s = calloc(1, sizeof *s);
-    bool eembc = has(fd, "trace1-energy.bin") || has(fd, "trace1-timestamps.json"), mlcommons = has(fd, "results.json");
     if (!s) {
-        rc = err_set(reterr, JF_E_NOMEM, "no memory for a session");
-    } else if (eembc && mlcommons) {
+        close(fd);
+        return err_set(reterr, JF_E_NOMEM, "no memory for a session");
+    }
+    bool eembc = has(fd, "trace1-energy.bin") || has(fd, "trace1-timestamps.json"), mlcommons = has(fd, "results.json");
+    if (eembc && mlcommons) {
         rc = err_set_at(reterr, JF_E_PARSE, dir, "files of two runners (trace1-* and results.json): not one session");
     } else if (!eembc && !mlcommons) {
         rc = err_set_at(reterr, JF_E_NOT_FOUND, dir, "no energy session: neither trace1-energy.bin nor results.json");

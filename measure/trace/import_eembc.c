@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * EEMBC EnergyRunner sessions: trace1-energy.bin (0xF1, float32 rate, float32 energies in uJ), trace1-timestamps.json (seconds),
- * results.txt, log.txt. Window W of results.txt lies between elements W-1 and W; what stands before the first is not a window's. */
+ * EEMBC EnergyRunner sessions: trace1-energy.bin (0xF1, float32 rate, float32 energies in uJ), trace1-timestamps.json
+ * (seconds), results.txt, log.txt. Window W of results.txt lies between elements W-1 and W; what stands before the
+ * first is not a window's. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,12 +25,13 @@ static float float_at(const struct import_file *f, size_t byte) {
 }
 
 static int read_trace(int dirfd, struct import_session *s, struct import_file *ret_f, struct err *reterr) {
-    struct import_file f;
+    struct import_file f = {0};
     int rc = import_file_read(dirfd, TRACE, IMPORT_MAX_DATA, &f, reterr);
     if (rc < 0)
         return rc;
     if ((uint8_t)f.data[0] != 0xF1) {
-        rc = err_set_at(reterr, JF_E_PARSE, TRACE " byte 0", "not an EnergyRunner trace: it begins with 0x%02X, not with 0xF1", (uint8_t)f.data[0]);
+        rc = err_set_at(reterr, JF_E_PARSE, TRACE " byte 0",
+                        "not an EnergyRunner trace: it begins with 0x%02X, not with 0xF1", (uint8_t)f.data[0]);
         goto fail_file;
     }
     if (f.size < HEAD + 4 || (f.size - HEAD) % 4 != 0) {
@@ -73,7 +75,9 @@ static int check_stamps(const json_t *j, const struct import_session *s, double 
         if (!(t[k] >= 0 && t[k] <= end))
             return err_set_at(reterr, JF_E_PARSE, where, "%.9g s is outside the trace of %.9g s", t[k], end);
         if (k > 0 && t[k] <= t[k - 1])
-            return err_set_at(reterr, JF_E_PARSE, where, "not in order (a window of negative or no duration): %.9g s after %.9g s", t[k], t[k - 1]);
+            return err_set_at(reterr, JF_E_PARSE, where,
+                              "not in order (a window of negative or no duration): %.9g s after %.9g s", t[k],
+                              t[k - 1]);
     }
     return (int)n;
 }
@@ -88,20 +92,23 @@ static int read_stamps(int dirfd, const struct import_session *s, double *t, str
     return rc;
 }
 
-/* Which element begins the first window. The runner stamps once before the runs; a second such stamp is legal when the printed begins say
- * that the windows are one element later than their numbers. Anything else is an error that names the element or the window. */
+/* Which element begins the first window. The runner stamps once before the runs; a second such stamp is legal when the
+ * printed begins say that the windows are one element later than their numbers. Anything else is an error that names
+ * the element or the window. */
 static int place(struct import_session *s, const double *t, int n, struct err *reterr) {
     int first = s->windows[0].number, last = s->windows[s->n_windows - 1].number;
     char where[128];
     for (int k = 0; k < s->n_windows; k++)
         if (s->windows[k].number != first + 2 * k)
-            return err_set_at(reterr, JF_E_PARSE, "results.txt", "window %d follows window %d: every second one is expected", s->windows[k].number,
+            return err_set_at(reterr, JF_E_PARSE, "results.txt",
+                              "window %d follows window %d: every second one is expected", s->windows[k].number,
                               s->windows[k - 1].number);
     int shift = n - 1 - last;
     if (shift < 0 || first < 1 || first > 2)
-        return err_set_at(reterr, JF_E_PARSE, STAMPS, "%d elements do not hold the windows %d to %d of results.txt", n, first, last);
+        return err_set_at(reterr, JF_E_PARSE, STAMPS, "%d elements do not hold the windows %d to %d of results.txt", n,
+                          first, last);
     if (shift > 0) {
-        struct import_value at;
+        struct import_value at = {0};
         import_fixed(&at, t[first - 1 + shift], 2);
         const struct import_value *printed = &s->windows[0].figures[IMPORT_BEGIN];
         if (shift > 1 || strcmp(at.computed, printed->printed) != 0) {
@@ -113,7 +120,8 @@ static int place(struct import_session *s, const double *t, int n, struct err *r
     return 0;
 }
 
-static int compute(struct import_session *s, struct import_window *w, const struct import_file *f, const double *t, struct err *reterr) {
+static int compute(struct import_session *s, struct import_window *w, const struct import_file *f, const double *t,
+                   struct err *reterr) {
     struct measure_acc acc = {0};
     char where[128];
     measure_rule_eembc(s->rate_hz, t[0], t[1], &w->a, &w->b);
@@ -157,14 +165,15 @@ static int log_line(void *user, const char *line, int number, struct err *reterr
         return 0;
     long long count = strtoll(p + 14, NULL, 10);
     if (r->n < r->s->n_windows && count != r->s->windows[r->n].inferences)
-        import_differ(r->s, "log.txt line %d: %lld inferences, results.txt says %lld", number, count, (long long)r->s->windows[r->n].inferences);
+        import_differ(r->s, "log.txt line %d: %lld inferences, results.txt says %lld", number, count,
+                      (long long)r->s->windows[r->n].inferences);
     r->n++;
     return 0;
 }
 
 /* A log that shows the board's lines has one start per window. */
 static int check_log(int dirfd, struct import_session *s, struct err *reterr) {
-    struct import_file f;
+    struct import_file f = {0};
     struct runs r = {.s = s};
     int rc = import_file_read(dirfd, "log.txt", IMPORT_MAX_TEXT, &f, reterr);
     if (rc < 0)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * MLCommons runner sessions: results.json (one object per window: energies in J at 1 kHz, events as [number, samples seen so far]; the
- * window lies between the last two), results.txt, log.txt. */
+ * MLCommons runner sessions: results.json (one object per window: energies in J at 1 kHz, events as [number, samples
+ * seen so far]; the window lies between the last two), results.txt, log.txt. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,12 +98,15 @@ static int read_runs(int dirfd, struct import_session *s, struct err *reterr) {
     if (rc < 0)
         return rc;
     if (!json_is_array(j))
-        rc = err_set_at(reterr, JF_E_PARSE, DATA, "not a session of the MLCommons runner: an array of runs is expected");
+        rc =
+            err_set_at(reterr, JF_E_PARSE, DATA, "not a session of the MLCommons runner: an array of runs is expected");
     else if ((int64_t)json_array_size(j) != s->n_windows)
         rc = err_set_at(reterr, JF_E_PARSE, DATA, "%zu runs, results.txt prints %d", json_array_size(j), s->n_windows);
     for (int k = 0; rc == 0 && k < s->n_windows; k++)
-        rc = s->windows[k].number == k ? read_run(s, k, json_array_get(j, (size_t)k), reterr)
-                                       : err_set_at(reterr, JF_E_PARSE, "results.txt", "trial %d stands where trial %d is expected", s->windows[k].number, k);
+        rc = s->windows[k].number == k
+                 ? read_run(s, k, json_array_get(j, (size_t)k), reterr)
+                 : err_set_at(reterr, JF_E_PARSE, "results.txt", "trial %d stands where trial %d is expected",
+                              s->windows[k].number, k);
     json_decref(j);
     return rc;
 }
@@ -122,13 +125,14 @@ static int log_line(void *user, const char *line, int number, struct err *reterr
         return 0;
     long long count = strtoll(slash + 1, NULL, 10);
     if (r->n < r->s->n_windows && count != r->s->windows[r->n].inferences)
-        import_differ(r->s, "log.txt line %d: %lld inferences, " DATA " says %lld", number, count, (long long)r->s->windows[r->n].inferences);
+        import_differ(r->s, "log.txt line %d: %lld inferences, " DATA " says %lld", number, count,
+                      (long long)r->s->windows[r->n].inferences);
     r->n++;
     return 0;
 }
 
 static int check_log(int dirfd, struct import_session *s, struct err *reterr) {
-    struct import_file f;
+    struct import_file f = {0};
     struct runs r = {.s = s};
     int rc = import_file_read(dirfd, "log.txt", IMPORT_MAX_TEXT, &f, reterr);
     if (rc < 0)

@@ -14,10 +14,12 @@ struct reading {
 static const struct {
     const char *label;
     enum import_figure figure;
-} labels[] = {{"Energy       :", IMPORT_ENERGY},          {"Power        :", IMPORT_POWER},       {"Energy/Inf.  :", IMPORT_PER_INFERENCE},
-              {"# Inferences :", IMPORT_INFERENCES},      {"Runtime      :", IMPORT_DURATION},    {"Throughput   :", IMPORT_THROUGHPUT},
-              {"Elapsed time  :", IMPORT_DURATION},       {"Inferences    :", IMPORT_INFERENCES}, {"Power         :", IMPORT_POWER},
-              {"Total Energy  :", IMPORT_ENERGY},         {"Energy/Inf    :", IMPORT_PER_INFERENCE}};
+} labels[] = {{"Energy       :", IMPORT_ENERGY},        {"Power        :", IMPORT_POWER},
+              {"Energy/Inf.  :", IMPORT_PER_INFERENCE}, {"# Inferences :", IMPORT_INFERENCES},
+              {"Runtime      :", IMPORT_DURATION},      {"Throughput   :", IMPORT_THROUGHPUT},
+              {"Elapsed time  :", IMPORT_DURATION},     {"Inferences    :", IMPORT_INFERENCES},
+              {"Power         :", IMPORT_POWER},        {"Total Energy  :", IMPORT_ENERGY},
+              {"Energy/Inf    :", IMPORT_PER_INFERENCE}};
 
 static int bad_line(int number, struct err *reterr, const char *what) {
     char where[128];
@@ -76,7 +78,8 @@ static const char *behind(const char *line, const char *label) {
 }
 
 static int read_line(void *user, const char *line, int number, struct err *reterr) {
-    static const char *const begins[] = {"Energy data for window ", "Performance results for window ", "Energy data for trial "};
+    static const char *const begins[] = {"Energy data for window ", "Performance results for window ",
+                                         "Energy data for trial "};
     struct reading *r = user;
     const char *p;
     for (size_t i = 0; i < sizeof begins / sizeof begins[0]; i++)
@@ -102,13 +105,14 @@ static int complete(const struct import_session *s, struct err *reterr) {
         return err_set_at(reterr, JF_E_PARSE, "results.txt", "no window of an energy session is printed here");
     for (int k = 0; k < s->n_windows; k++) {
         const struct import_value *f = s->windows[k].figures;
-        const char *lacks = !f[IMPORT_ENERGY].line         ? "energy"
+        const char *lacks = !f[IMPORT_ENERGY].line          ? "energy"
                             : !f[IMPORT_PER_INFERENCE].line ? "energy per inference"
                             : !f[IMPORT_INFERENCES].line    ? "number of inferences"
                             : !f[IMPORT_DURATION].line      ? "duration"
                                                             : NULL;
         if (lacks)
-            return err_set_at(reterr, JF_E_PARSE, "results.txt", "window %d: its %s is not printed (cut off?)", s->windows[k].number, lacks);
+            return err_set_at(reterr, JF_E_PARSE, "results.txt", "window %d: its %s is not printed (cut off?)",
+                              s->windows[k].number, lacks);
     }
     if (!s->median_energy.line)
         return err_set_at(reterr, JF_E_PARSE, "results.txt", "the median energy is not printed (cut off?)");
@@ -116,7 +120,7 @@ static int complete(const struct import_session *s, struct err *reterr) {
 }
 
 int import_printed(int dirfd, struct import_session *s, struct err *reterr) {
-    struct import_file f;
+    struct import_file f = {0};
     struct reading r = {.s = s};
     int rc = import_file_read(dirfd, "results.txt", IMPORT_MAX_TEXT, &f, reterr);
     if (rc < 0)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * Foreign sessions: a small one of each kind with figures worked out by hand, then every way in which one can be wrong. */
+ * Foreign sessions: a small one of each kind with figures worked out by hand, then every way in which one can be wrong.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,43 +18,49 @@
 
 #include "measure/trace/import.h"
 
-static const char *const names[] = {"trace1-energy.bin", "trace1-timestamps.json", "results.txt", "log.txt", "results.json"};
+static const char *const names[] = {"trace1-energy.bin", "trace1-timestamps.json", "results.txt", "log.txt",
+                                    "results.json"};
 #define N_NAMES (sizeof names / sizeof names[0])
 
-/* 8 Hz (exact in binary), 80 samples of 2 uJ but the last (3 uJ). Windows 1 s to 3 s: 16 samples, 32 uJ, 4 inferences; 4 s to 8 s: 64 uJ. */
+/* 8 Hz (exact in binary), 80 samples of 2 uJ but the last (3 uJ). Windows 1 s to 3 s: 16 samples, 32 uJ, 4 inferences;
+ * 4 s to 8 s: 64 uJ. */
 #define STAMPS "[0.5, 1, 3, 4, 8]"
-#define RESULTS                                                                                                                                               \
-    "00001.000 ulp-ml: Energy data for window 2 at time 1.00 for 2.00 sec.:\n"                                                                                \
-    "00001.000 ulp-ml:   Energy       :       32.000 uJ\n"                                                                                                     \
-    "00001.000 ulp-ml:   Power        :       16.000 uW\n"                                                                                                     \
-    "00001.000 ulp-ml:   Energy/Inf.  :        8.000 uJ/inf.\n"                                                                                                \
-    "00001.000 ulp-ml: Energy data for window 4 at time 4.00 for 4.00 sec.:\n"                                                                                \
-    "00001.000 ulp-ml:   Energy       :       64.000 uJ\n"                                                                                                     \
-    "00001.000 ulp-ml:   Power        :       16.000 uW\n"                                                                                                     \
-    "00001.000 ulp-ml:   Energy/Inf.  :       16.000 uJ/inf.\n"                                                                                                \
+#define RESULTS                                                                                                        \
+    "00001.000 ulp-ml: Energy data for window 2 at time 1.00 for 2.00 sec.:\n"                                         \
+    "00001.000 ulp-ml:   Energy       :       32.000 uJ\n"                                                             \
+    "00001.000 ulp-ml:   Power        :       16.000 uW\n"                                                             \
+    "00001.000 ulp-ml:   Energy/Inf.  :        8.000 uJ/inf.\n"                                                        \
+    "00001.000 ulp-ml: Energy data for window 4 at time 4.00 for 4.00 sec.:\n"                                         \
+    "00001.000 ulp-ml:   Energy       :       64.000 uJ\n"                                                             \
+    "00001.000 ulp-ml:   Power        :       16.000 uW\n"                                                             \
+    "00001.000 ulp-ml:   Energy/Inf.  :       16.000 uJ/inf.\n"                                                        \
     "00001.000 ulp-ml: Median energy cost is 12.000 uJ/inf.\n"
-#define PERFORMANCE                                                                                                                                           \
-    "00001.000 ulp-ml: Performance results for window 2:\n"                                                                                                   \
-    "00001.000 ulp-ml:   # Inferences :            4\n"                                                                                                        \
-    "00001.000 ulp-ml:   Runtime      :        2.000 sec.\n"                                                                                                   \
-    "00001.000 ulp-ml:   Throughput   :        2.000 inf./sec.\n"                                                                                              \
-    "00001.000 ulp-ml: Performance results for window 4:\n"                                                                                                   \
-    "00001.000 ulp-ml:   # Inferences :            4\n"                                                                                                        \
-    "00001.000 ulp-ml:   Runtime      :        4.000 sec.\n"                                                                                                   \
-    "00001.000 ulp-ml:   Throughput   :        1.000 inf./sec.\n"                                                                                              \
+#define PERFORMANCE                                                                                                    \
+    "00001.000 ulp-ml: Performance results for window 2:\n"                                                            \
+    "00001.000 ulp-ml:   # Inferences :            4\n"                                                                \
+    "00001.000 ulp-ml:   Runtime      :        2.000 sec.\n"                                                           \
+    "00001.000 ulp-ml:   Throughput   :        2.000 inf./sec.\n"                                                      \
+    "00001.000 ulp-ml: Performance results for window 4:\n"                                                            \
+    "00001.000 ulp-ml:   # Inferences :            4\n"                                                                \
+    "00001.000 ulp-ml:   Runtime      :        4.000 sec.\n"                                                           \
+    "00001.000 ulp-ml:   Throughput   :        1.000 inf./sec.\n"                                                      \
     "00001.000 ulp-ml: Median throughput is 1.500 inf./sec.\n"
 #define LOG "00000.100 io: [dut]: m-infer-start-4\n00000.200 io: [dut]: m-infer-start-4\n"
 
 /* Two windows of 4 ms at 1 kHz, 1 mJ a sample, 2 inferences each. */
-#define RUN(SAMPLES, EVENTS, COUNT) "{\"infer\": {\"iterations\": " COUNT "}, \"power\": {\"samples\": " SAMPLES ", \"timestamps\": " EVENTS "}}"
+#define RUN(SAMPLES, EVENTS, COUNT)                                                                                    \
+    "{\"infer\": {\"iterations\": " COUNT "}, \"power\": {\"samples\": " SAMPLES ", \"timestamps\": " EVENTS "}}"
 #define GOOD_SAMPLES "[0.5, 0.001, 0.001, 0.001, 0.001, 0.5]"
 #define GOOD_RUN RUN(GOOD_SAMPLES, "[[\"00\", 1], [\"01\", 5]]", "2")
 #define RUNS(FIRST) "[" FIRST ", " GOOD_RUN "]"
-#define TRIAL(K)                                                                                                                                              \
-    "Energy data for trial " K "\r\n  Elapsed time  : 0.004\r\n  Inferences    : 2\r\n  Power         : 1000.0000 mW.\r\n"                                     \
+#define TRIAL(K)                                                                                                       \
+    "Energy data for trial " K                                                                                         \
+    "\r\n  Elapsed time  : 0.004\r\n  Inferences    : 2\r\n  Power         : 1000.0000 mW.\r\n"                        \
     "  Total Energy  : 4000.000 uJ\r\n  Energy/Inf    : 2000.000 uJ/inf\r\n"
 #define ML_RESULTS "Power Edition Output\r\n" TRIAL("0") TRIAL("1") "Median energy cost is 2000.0000 uJ/inf.\r\n"
-#define ML_LOG "Running inference with 1/2 (warmup/measured) iterations ...\nRunning inference with 1/2 (warmup/measured) iterations ...\n"
+#define ML_LOG                                                                                                         \
+    "Running inference with 1/2 (warmup/measured) iterations ...\nRunning inference with 1/2 (warmup/measured) "       \
+    "iterations ...\n"
 
 static char dir[64];
 static struct import_session session;
@@ -172,7 +179,8 @@ static void differences_are_told(void **state) {
     memcpy(strstr(text, "32.000 uJ"), "32.001 uJ", 9);
     put_text("results.txt", text);
     good(1);
-    assert_string_equal(session.differences[0], "results.txt line 2: energy of window 2 is printed as 32.001, computed 32.000");
+    assert_string_equal(session.differences[0],
+                        "results.txt line 2: energy of window 2 is printed as 32.001, computed 32.000");
     json_t *j = import_session_json(&session);
     assert_true(json_is_false(json_object_get(j, "agrees")));
     json_decref(j);
@@ -297,7 +305,8 @@ static void bad_results(void **state) {
     } cases[] = {
         {"nothing of the kind\n", "results.txt", "no window"},
         {RESULTS, "results.txt", "window 2: its number of inferences"},
-        {RESULTS PERFORMANCE "x Energy data for window 4 at time 4.00\n  Energy       : 65.000 uJ\n", "results.txt line 20", "contradicts line 6"},
+        {RESULTS PERFORMANCE "x Energy data for window 4 at time 4.00\n  Energy       : 65.000 uJ\n",
+         "results.txt line 20", "contradicts line 6"},
         {RESULTS PERFORMANCE "x Median energy cost is 13.000 uJ/inf.\n", "results.txt line 19", "contradicts line 9"},
         {RESULTS PERFORMANCE "x Energy data for window 3 at time 4.00\n", "results.txt line 19", "order"},
         {RESULTS PERFORMANCE "x Energy data for window 5 at time 4.00\n", "results.txt", "window 5: its energy"},
@@ -341,16 +350,20 @@ static void bad_runs(void **state) {
         {RUNS(RUN("[0.5, NaN]", "[[\"00\", 0], [\"01\", 1]]", "2")), "results.json line 1", "JSON"},
         {RUNS(RUN("[0.5, -Infinity]", "[[\"00\", 0], [\"01\", 1]]", "2")), "results.json line 1", "JSON"},
         {RUNS(RUN("[0.5, null, 1, 1, 1]", "[[\"00\", 1], [\"01\", 5]]", "2")), "results.json run 0 sample 1", "finite"},
-        {RUNS(RUN("[1e308, 1e308, 1, 1, 1]", "[[\"00\", 0], [\"01\", 5]]", "2")), "results.json run 0 samples", "finite"},
+        {RUNS(RUN("[1e308, 1e308, 1, 1, 1]", "[[\"00\", 0], [\"01\", 5]]", "2")), "results.json run 0 samples",
+         "finite"},
         {RUNS(RUN(GOOD_SAMPLES, "[[\"00\", 5], [\"01\", 1]]", "2")), "results.json run 0 timestamp 1", "negative"},
         {RUNS(RUN(GOOD_SAMPLES, "[[\"00\", 5], [\"01\", 5]]", "2")), "results.json run 0 timestamp 1", "no duration"},
-        {RUNS(RUN(GOOD_SAMPLES, "[[\"x\", 3], [\"00\", 1], [\"01\", 5]]", "2")), "results.json run 0 timestamp 1", "order"},
+        {RUNS(RUN(GOOD_SAMPLES, "[[\"x\", 3], [\"00\", 1], [\"01\", 5]]", "2")), "results.json run 0 timestamp 1",
+         "order"},
         {RUNS(RUN(GOOD_SAMPLES, "[[\"00\", 1], [\"01\", 7]]", "2")), "results.json run 0 timestamp 1", "outside"},
         {RUNS(RUN(GOOD_SAMPLES, "[[\"00\", -1], [\"01\", 5]]", "2")), "results.json run 0 timestamp 0", "outside"},
         {RUNS(RUN(GOOD_SAMPLES, "[[\"00\", 1.5], [\"01\", 5]]", "2")), "results.json run 0 timestamp 0", "expected"},
         {RUNS(RUN(GOOD_SAMPLES, "[[\"01\", 5]]", "2")), "results.json run 0 timestamps", "two events"},
-        {RUNS(RUN(GOOD_SAMPLES, "[[\"00\", 1], [\"01\", 5]]", "0")), "results.json run 0 infer.iterations", "inferences"},
-        {RUNS(RUN(GOOD_SAMPLES, "[[\"00\", 1], [\"01\", 5]]", "\"2\"")), "results.json run 0 infer.iterations", "inferences"},
+        {RUNS(RUN(GOOD_SAMPLES, "[[\"00\", 1], [\"01\", 5]]", "0")), "results.json run 0 infer.iterations",
+         "inferences"},
+        {RUNS(RUN(GOOD_SAMPLES, "[[\"00\", 1], [\"01\", 5]]", "\"2\"")), "results.json run 0 infer.iterations",
+         "inferences"},
     };
     (void)state;
     mlcommons();
@@ -390,9 +403,12 @@ static int drop_dir(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(eembc_by_hand),   cmocka_unit_test(mlcommons_by_hand), cmocka_unit_test(differences_are_told), cmocka_unit_test(a_second_leading_timestamp),
-        cmocka_unit_test(missing_and_mixed), cmocka_unit_test(special_files),   cmocka_unit_test(bad_traces),           cmocka_unit_test(bad_stamps),
-        cmocka_unit_test(bad_results),     cmocka_unit_test(bad_runs),          cmocka_unit_test(nothing_is_written),
+        cmocka_unit_test(eembc_by_hand),        cmocka_unit_test(mlcommons_by_hand),
+        cmocka_unit_test(differences_are_told), cmocka_unit_test(a_second_leading_timestamp),
+        cmocka_unit_test(missing_and_mixed),    cmocka_unit_test(special_files),
+        cmocka_unit_test(bad_traces),           cmocka_unit_test(bad_stamps),
+        cmocka_unit_test(bad_results),          cmocka_unit_test(bad_runs),
+        cmocka_unit_test(nothing_is_written),
     };
     return cmocka_run_group_tests(tests, make_dir, drop_dir);
 }
