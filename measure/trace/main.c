@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * jf-trace: looks into trace files and recomputes results from them. Reads one file, writes standard output, nothing else. */
+ * jf-trace: looks into trace files and recomputes results from them. Reads one file or one foreign session, writes standard output,
+ * nothing else. */
 #include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "measure/trace/import.h"
 #include "measure/trace/result_json.h"
 #include "measure/trace/trace.h"
 
@@ -19,6 +21,8 @@ static const char usage[] =
     "  view     min/mean/max per pixel and marker edges        [--from S] [--to S] [--points N]\n"
     "  events   the recorded events, one JSON object per line\n"
     "  analyse  recompute the result                           [--rule edge|eembc|mlcommons] [--windows]\n"
+    "  import   recompute a published energy session in the directory FILE (EEMBC EnergyRunner or MLCommons runner) and\n"
+    "           compare it with its results.txt; nothing is written\n"
     "\n"
     "options:\n"
     "  --json       machine-readable output (view and events always are)\n"
@@ -29,7 +33,8 @@ static const char usage[] =
     "  --help       this text\n"
     "  --version    version\n"
     "\n"
-    "exit status: 0 good; 1 the file cannot be read, is damaged, or holds no result; 2 wrong usage\n";
+    "exit status: 0 good; 1 the file cannot be read, is damaged, or holds no result, or differs from its\n"
+    "results.txt (import); 2 wrong usage\n";
 
 struct options {
     bool json, windows;
@@ -172,6 +177,27 @@ static int cmd_analyse(struct trace_reader *r, const char *path, const struct op
     return analyse(path, &cfg, o);
 }
 
+static int cmd_import(const char *dir, const struct options *o) {
+    struct err e = {0};
+    struct import_session *s = malloc(sizeof *s);
+    int status = 1;
+    if (!s) {
+        fprintf(stderr, "jf-trace: out of memory\n");
+    } else if (import_session_read(dir, s, &e) < 0) {
+        status = complain(&e);
+    } else {
+        status = s->n_differences > 0;
+        if (!o->json)
+            import_session_print(s, stdout);
+        else if (print_json(import_session_json(s)) != 0)
+            status = 1;
+        if (s->n_differences > 0)
+            fprintf(stderr, "jf-trace: %s: %s (%d differences)\n", dir, s->differences[0], s->n_differences);
+    }
+    free(s);
+    return status;
+}
+
 static bool number(const char *text, double *ret) {
     char *end;
     *ret = strtod(text, &end);
@@ -234,6 +260,8 @@ int main(int argc, char **argv) {
     if (parse(argc, argv, &o, &status))
         return status;
     const char *cmd = argv[optind], *path = argv[optind + 1];
+    if (strcmp(cmd, "import") == 0)
+        return cmd_import(path, &o);
     static const struct {
         const char *name;
         int (*run)(struct trace_reader *r, const struct options *o);

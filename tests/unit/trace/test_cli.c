@@ -149,8 +149,24 @@ static void analyse_twice_gives_the_same_digits(void **state) {
     json_decref(b);
 }
 
+static void import_answers(void **state) {
+    (void)state;
+    static const char published[] = "tests/replay/mlperf-tiny/eembc/v1.2/NUCLEO_L4R5ZI_kws";
+    assert_int_equal(call("import", published, "--json", NULL, NULL, NULL), 0);
+    json_t *j = output();
+    assert_true(json_is_true(json_object_get(j, "agrees")));
+    const json_t *median = json_object_get(json_object_get(j, "median"), "energy_per_inference_uj");
+    assert_string_equal(json_string_value(json_object_get(median, "computed")), "1820.454"); /* as published */
+    assert_int_equal(json_array_size(json_object_get(j, "windows")), 5);
+    json_decref(j);
+    assert_int_equal(call("import", published, NULL, NULL, NULL, NULL), 0);
+    assert_int_equal(call("import", dir, NULL, NULL, NULL, NULL), 1);
+    assert_int_equal(call("import", file, NULL, NULL, NULL, NULL), 1);
+    assert_int_equal(call("import", NULL, NULL, NULL, NULL, NULL), 2);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(usage_errors_are_2), cmocka_unit_test(bad_files_are_1), cmocka_unit_test(answers),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(usage_errors_are_2), cmocka_unit_test(bad_files_are_1), cmocka_unit_test(answers), cmocka_unit_test(import_answers),
                                        cmocka_unit_test(analyse_twice_gives_the_same_digits)};
     return cmocka_run_group_tests(tests, make_trace, drop_trace);
 }

@@ -5,18 +5,16 @@
 #include <stddef.h>
 /* cmocka needs the three above */
 #include <cmocka.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "measure/kernel.h"
 #include "measure/rules.h"
-#include "measure/stats.h"
+#include "measure/trace/import.h"
 
 #define ROOT "tests/replay/mlperf-tiny/"
 
-static char *slurp(const char *path, size_t *ret_n) {
+static char *slurp(const char *path) {
     FILE *f = fopen(path, "rb");
     if (!f)
         fail_msg("cannot open %s (tests run from the top of the tree)", path);
@@ -28,8 +26,6 @@ static char *slurp(const char *path, size_t *ret_n) {
     assert_int_equal(fread(p, 1, n, f), n);
     fclose(f);
     p[n] = 0;
-    if (ret_n)
-        *ret_n = n;
     return p;
 }
 
@@ -47,110 +43,65 @@ static void expect_after(const char **at, const char *label, const char *want) {
     *at = p + n;
 }
 
-static const char *fixed(double v, int digits) {
-    static char text[8][40];
-    static int turn;
-    turn = (turn + 1) % 8;
-    snprintf(text[turn], sizeof text[0], "%.*f", digits, v);
-    return text[turn];
+static struct import_session session;
+
+/* Reads the session and its results.txt, which the caller searches on its own; the caller frees. */
+static char *read_both(const char *dir) {
+    char path[160];
+    struct err e = {0};
+    if (import_session_read(dir, &session, &e) < 0)
+        fail_msg("%s: %s %s", dir, e.text, e.where);
+    assert_int_equal(session.n_differences, 0);
+    assert_int_equal(session.n_windows, 5);
+    snprintf(path, sizeof path, "%s/results.txt", dir);
+    return slurp(path);
 }
 
-static const char *shortest(double v) {
-    static char text[40];
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, v);
-        if (strtod(text, NULL) == v)
-            break;
-    }
-    return text;
-}
-
-static double sum_of(const float *e, int64_t a, int64_t b) {
-    struct measure_acc acc = {0};
-    for (int64_t n = a; n < b; n++)
-        measure_acc_add(&acc, (double)e[n]);
-    return measure_acc_get(&acc);
+static const char *computed(int k, enum import_figure f) {
+    return session.windows[k].figures[f].computed;
 }
 
 static void eembc_session(void **state) {
     (void)state;
-    static const char dir[] = ROOT "eembc/v1.2/NUCLEO_L4R5ZI_kws/";
-    char path[160];
-    size_t n;
-    snprintf(path, sizeof path, "%strace1-energy.bin", dir);
-    char *raw = slurp(path, &n);
-    snprintf(path, sizeof path, "%sresults.txt", dir);
-    char *printed = slurp(path, NULL);
-    snprintf(path, sizeof path, "%strace1-timestamps.json", dir);
-    json_t *stamps = json_load_file(path, 0, NULL);
-    assert_int_equal((uint8_t)raw[0], 0xF1);
-    float fs;
-    memcpy(&fs, raw + 1, 4);
-    size_t samples = (n - 5) / 4;
-    float *e = malloc(samples * sizeof *e);
-    memcpy(e, raw + 5, samples * sizeof *e);
-    double per[5], rate[5], energy[5], duration[5];
-    const int inferences = 300;
+    char *printed = read_both(ROOT "eembc/v1.2/NUCLEO_L4R5ZI_kws");
     const char *at = printed;
+    assert_int_equal(session.format, IMPORT_EEMBC);
+    assert_int_equal(session.leading, 1);
     for (int k = 0; k < 5; k++) {
-        double t0 = json_number_value(json_array_get(stamps, (size_t)(2 * k + 1))), t1 = json_number_value(json_array_get(stamps, (size_t)(2 * k + 2)));
-        int64_t a, b;
-        measure_rule_eembc((double)fs, t0, t1, &a, &b);
-        assert_in_range(b, 1, samples);
-        energy[k] = sum_of(e, a, b);
-        duration[k] = t1 - t0;
-        per[k] = energy[k] / inferences;
-        rate[k] = inferences / duration[k];
-        expect_after(&at, "Energy       :", fixed(energy[k], 3));
-        /* the printed power is the mean of the samples, not energy over runtime */
-        expect_after(&at, "Power        :", fixed(energy[k] / ((double)(b - a) / (double)fs), 3));
-        expect_after(&at, "Energy/Inf.  :", fixed(per[k], 3));
+        assert_int_equal(session.windows[k].number, 2 * k + 2);
+        expect_after(&at, "at time", computed(k, IMPORT_BEGIN));
+        expect_after(&at, "Energy       :", computed(k, IMPORT_ENERGY));
+        expect_after(&at, "Power        :", computed(k, IMPORT_POWER));
+        expect_after(&at, "Energy/Inf.  :", computed(k, IMPORT_PER_INFERENCE));
     }
-    expect_after(&at, "Median energy cost is", fixed(measure_median(per, 5), 3));
+    expect_after(&at, "Median energy cost is", session.median_energy.computed);
     for (int k = 0; k < 5; k++) {
-        expect_after(&at, "Runtime      :", fixed(duration[k], 3));
-        expect_after(&at, "Throughput   :", fixed(rate[k], 3));
+        expect_after(&at, "Runtime      :", computed(k, IMPORT_DURATION));
+        expect_after(&at, "Throughput   :", computed(k, IMPORT_THROUGHPUT));
     }
-    expect_after(&at, "Median throughput is", fixed(measure_median(rate, 5), 3));
-    json_decref(stamps);
-    free(raw);
+    expect_after(&at, "Median throughput is", session.median_throughput.computed);
     free(printed);
-    free(e);
 }
 
 static void mlcommons_session(void **state) {
     (void)state;
-    static const char dir[] = ROOT "mlcommons/v1.3/NUCLEO_U385RG_Q_kws/";
-    char path[160];
-    snprintf(path, sizeof path, "%sresults.txt", dir);
-    char *printed = slurp(path, NULL);
-    snprintf(path, sizeof path, "%sresults.json", dir);
-    json_t *runs = json_load_file(path, 0, NULL);
+    char *printed = read_both(ROOT "mlcommons/v1.3/NUCLEO_U385RG_Q_kws");
     const char *at = printed;
-    double per[5];
-    assert_int_equal(json_array_size(runs), 5);
-    for (size_t k = 0; k < 5; k++) {
-        const json_t *run = json_array_get(runs, k), *power = json_object_get(run, "power"), *samples = json_object_get(power, "samples");
-        const json_t *stamps = json_object_get(power, "timestamps");
-        size_t last = json_array_size(stamps);
-        int64_t a = json_integer_value(json_array_get(json_array_get(stamps, last - 2), 1));
-        int64_t b = json_integer_value(json_array_get(json_array_get(stamps, last - 1), 1));
-        int64_t n = json_integer_value(json_object_get(json_object_get(run, "infer"), "iterations"));
-        struct measure_span span;
-        measure_rule_apply(MEASURE_RULE_MLCOMMONS, 1e-3, a, b, (double)a, (double)b, &span);
-        assert_true(span.x0 == (double)a && span.x1 == (double)b);
-        struct measure_acc acc = {0};
-        for (int64_t i = a; i < b; i++)
-            measure_acc_add(&acc, json_number_value(json_array_get(samples, (size_t)i)));
-        double e = measure_acc_get(&acc);
-        per[k] = e / (double)n * 1e6;
-        expect_after(&at, "Elapsed time  :", shortest(span.duration_s));
-        expect_after(&at, "Power         :", fixed(e / span.duration_s * 1e3, 4));
-        expect_after(&at, "Total Energy  :", fixed(e * 1e6, 3));
-        expect_after(&at, "Energy/Inf    :", fixed(per[k], 3));
+    assert_int_equal(session.format, IMPORT_MLCOMMONS);
+    for (int k = 0; k < 5; k++) {
+        expect_after(&at, "Elapsed time  :", computed(k, IMPORT_DURATION));
+        expect_after(&at, "Inferences    :", computed(k, IMPORT_INFERENCES));
+        expect_after(&at, "Power         :", computed(k, IMPORT_POWER));
+        expect_after(&at, "Total Energy  :", computed(k, IMPORT_ENERGY));
+        expect_after(&at, "Energy/Inf    :", computed(k, IMPORT_PER_INFERENCE));
     }
-    expect_after(&at, "Median energy cost is", fixed(measure_median(per, 5), 4));
-    json_decref(runs);
+    expect_after(&at, "Median energy cost is", session.median_energy.computed);
+    /* the rule as the analysis of a trace applies it: the same samples, the same duration */
+    const struct import_window *w = &session.windows[1];
+    struct measure_span span;
+    measure_rule_apply(MEASURE_RULE_MLCOMMONS, 1e-3, w->a, w->b, (double)w->a, (double)w->b, &span);
+    assert_true(span.x0 == (double)w->a && span.x1 == (double)w->b);
+    assert_true(span.duration_s == w->duration_s);
     free(printed);
 }
 

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * Foreign sessions: which kind a directory holds, its files, the comparison. */
+#include "measure/trace/import.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "measure/stats.h"
+#include "measure/trace/import_inner.h"
+
+static const char *const figure_names[IMPORT_N_FIGURES] = {
+    [IMPORT_BEGIN] = "begin",           [IMPORT_ENERGY] = "energy",
+    [IMPORT_POWER] = "power",           [IMPORT_PER_INFERENCE] = "energy per inference",
+    [IMPORT_INFERENCES] = "inferences", [IMPORT_DURATION] = "duration",
+    [IMPORT_THROUGHPUT] = "throughput"};
+
+static int open_regular(int dirfd, const char *name, size_t max, size_t *ret_size, struct err *reterr) {
+    struct stat st;
+    int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0 && errno == ENOENT)
+        return err_set_at(reterr, JF_E_NOT_FOUND, name, "the session lacks this file");
+    if (fd < 0 && errno == ELOOP)
+        return err_set_at(reterr, JF_E_INVAL, name, "a symbolic link is not followed");
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        int rc = err_set_errno(reterr, JF_E_IO, errno, "cannot read %s", name);
+        if (fd >= 0)
+            close(fd);
+        return rc;
+    }
+    int rc = 0;
+    if (!S_ISREG(st.st_mode))
+        rc = err_set_at(reterr, JF_E_INVAL, name, "not a regular file");
+    else if (st.st_size == 0)
+        rc = err_set_at(reterr, JF_E_PARSE, name, "the file is empty");
+    else if (st.st_size > (off_t)max)
+        rc = err_set_at(reterr, JF_E_TOO_LARGE, name, "the file has %lld bytes, at most %zu are read",
+                        (long long)st.st_size, max);
+    if (rc < 0) {
+        close(fd);
+        return rc;
+    }
+    *ret_size = (size_t)st.st_size;
+    return fd;
+}
+
+int import_file_read(int dirfd, const char *name, size_t max, struct import_file *ret_f, struct err *reterr) {
+    size_t size = 0, n = 0;
+    int rc = 0, fd = open_regular(dirfd, name, max, &size, reterr);
+    if (fd < 0)
+        return fd;
+    char *data = malloc(size + 1);
+    if (!data) {
+        close(fd);
+        return err_set(reterr, JF_E_NOMEM, "no memory for %s", name);
+    }
+    while (rc == 0 && n < size) {
+        ssize_t got = read(fd, data + n, size - n);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            rc = err_set_errno(reterr, JF_E_IO, errno, "cannot read %s", name);
+        else if (got == 0)
+            rc = err_set_at(reterr, JF_E_IO, name, "the file became shorter while it was read");
+        else
+            n += (size_t)got;
+    }
+    close(fd);
+    if (rc < 0) {
+        free(data);
+        return rc;
+    }
+    data[size] = 0;
+    *ret_f = (struct import_file){data, size};
+    return 0;
+}
+
+void import_file_done(struct import_file *f) {
+    free(f->data);
+    *f = (struct import_file){0};
+}
+
+int import_file_json(int dirfd, const char *name, size_t max, json_t **ret_j, struct err *reterr) {
+    struct import_file f = {0};
+    int rc = import_file_read(dirfd, name, max, &f, reterr);
+    if (rc < 0)
+        return rc;
+    json_error_t je;
+    *ret_j = json_loadb(f.data, f.size, JSON_REJECT_DUPLICATES, &je);
+    import_file_done(&f);
+    if (*ret_j)
+        return 0;
+    char where[128];
+    snprintf(where, sizeof where, "%s line %d column %d (byte %d)", name, je.line, je.column, je.position);
+    return err_set_at(reterr, JF_E_PARSE, where, "not valid JSON (NaN and infinities are none): %s", je.text);
+}
+
+int import_lines(const struct import_file *f, const char *name, import_line_fn *fn, void *user, struct err *reterr) {
+    const char *at = f->data, *end = f->data + f->size;
+    char where[128], line[501];
+    for (int number = 1; at < end; number++) {
+        const char *stop = memchr(at, '\n', (size_t)(end - at));
+        size_t n = (size_t)((stop ? stop : end) - at);
+        if (memchr(at, 0, n)) {
+            snprintf(where, sizeof where, "%s line %d", name, number);
+            return err_set_at(reterr, JF_E_PARSE, where, "not a text file: a zero byte");
+        }
+        size_t keep = n < sizeof line - 1 ? n : sizeof line - 1;
+        memcpy(line, at, keep);
+        while (keep > 0 && (line[keep - 1] == '\r' || line[keep - 1] == ' '))
+            keep--;
+        line[keep] = 0;
+        int rc = fn(user, line, number, reterr);
+        if (rc < 0)
+            return rc;
+        at += n + 1;
+    }
+    return 0;
+}
+
+void import_differ(struct import_session *s, const char *fmt, ...) {
+    va_list args;
+    int k = s->n_differences++;
+    if (k >= IMPORT_MAX_DIFFERENCES)
+        return;
+    va_start(args, fmt);
+    vsnprintf(s->differences[k], sizeof s->differences[k], fmt, args);
+    va_end(args);
+}
+
+void import_fixed(struct import_value *v, double x, int digits) {
+    snprintf(v->computed, sizeof v->computed, "%.*f", digits, x);
+}
+
+void import_shortest(struct import_value *v, double x) {
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(v->computed, sizeof v->computed, "%.*g", digits, x);
+        if (strtod(v->computed, NULL) == x)
+            break;
+    }
+}
+
+static void compare(struct import_session *s, const char *what, int window, const struct import_value *v) {
+    char of[24] = "";
+    if (v->printed[0] == 0 || strcmp(v->computed, v->printed) == 0)
+        return;
+    if (window >= 0)
+        snprintf(of, sizeof of, " of window %d", window);
+    import_differ(s, "results.txt line %d: %s%s is printed as %s, computed %s", v->line, what, of, v->printed,
+                  v->computed);
+}
+
+/* Medians over the windows, then everything printed against everything computed. */
+static void conclude(struct import_session *s) {
+    double energy[IMPORT_MAX_WINDOWS], rate[IMPORT_MAX_WINDOWS];
+    bool eembc = s->format == IMPORT_EEMBC;
+    for (int k = 0; k < s->n_windows; k++) {
+        const struct import_window *w = &s->windows[k];
+        energy[k] = w->energy_j * 1e6 / (double)w->inferences;
+        rate[k] = (double)w->inferences / w->duration_s;
+        for (int f = 0; f < IMPORT_N_FIGURES; f++)
+            compare(s, figure_names[f], w->number, &w->figures[f]);
+    }
+    double median = measure_median(energy, (size_t)s->n_windows);
+    s->per_inference_j = median / 1e6;
+    s->throughput = measure_median(rate, (size_t)s->n_windows);
+    import_fixed(&s->median_energy, median, eembc ? 3 : 4);
+    import_fixed(&s->median_throughput, s->throughput, 3);
+    compare(s, "the median energy", -1, &s->median_energy);
+    compare(s, "the median throughput", -1, &s->median_throughput);
+}
+
+static bool has(int dirfd, const char *name) {
+    struct stat st;
+    return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+int import_session_read(const char *dir, struct import_session *ret_s, struct err *reterr) {
+    int rc, fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return err_set_errno(reterr, errno == ENOENT ? JF_E_NOT_FOUND : JF_E_IO, errno, "cannot open the directory %s",
+                             dir);
+    struct import_session *s = calloc(1, sizeof *s);
+    if (!s) {
+        close(fd);
+        return err_set(reterr, JF_E_NOMEM, "no memory for a session");
+    }
+    bool eembc = has(fd, "trace1-energy.bin") || has(fd, "trace1-timestamps.json"), mlcommons = has(fd, "results.json");
+    if (eembc && mlcommons) {
+        rc = err_set_at(reterr, JF_E_PARSE, dir, "files of two runners (trace1-* and results.json): not one session");
+    } else if (!eembc && !mlcommons) {
+        rc = err_set_at(reterr, JF_E_NOT_FOUND, dir, "no energy session: neither trace1-energy.bin nor results.json");
+    } else {
+        s->format = eembc ? IMPORT_EEMBC : IMPORT_MLCOMMONS;
+        rc = eembc ? import_eembc(fd, s, reterr) : import_mlcommons(fd, s, reterr);
+    }
+    if (rc >= 0) {
+        conclude(s);
+        *ret_s = *s;
+        rc = 0;
+    }
+    free(s);
+    close(fd);
+    return rc;
+}
