@@ -152,37 +152,10 @@ static int compute(struct import_session *s, struct import_window *w, const stru
     return 0;
 }
 
-struct runs {
-    struct import_session *s;
-    int n; /* runs the log tells of */
-};
-
-static int log_line(void *user, const char *line, int number, struct err *reterr) {
-    struct runs *r = user;
+/* The board's own line, as the log repeats it. */
+static const char *log_count(const char *line) {
     const char *p = strstr(line, "m-infer-start-");
-    (void)reterr;
-    if (!p || !strstr(line, "[dut]"))
-        return 0;
-    long long count = strtoll(p + 14, NULL, 10);
-    if (r->n < r->s->n_windows && count != r->s->windows[r->n].inferences)
-        import_differ(r->s, "log.txt line %d: %lld inferences, results.txt says %lld", number, count,
-                      (long long)r->s->windows[r->n].inferences);
-    r->n++;
-    return 0;
-}
-
-/* A log that shows the board's lines has one start per window. */
-static int check_log(int dirfd, struct import_session *s, struct err *reterr) {
-    struct import_file f = {0};
-    struct runs r = {.s = s};
-    int rc = import_file_read(dirfd, "log.txt", IMPORT_MAX_TEXT, &f, reterr);
-    if (rc < 0)
-        return rc;
-    rc = import_lines(&f, "log.txt", log_line, &r, reterr);
-    import_file_done(&f);
-    if (rc == 0 && r.n > 0 && r.n != s->n_windows)
-        import_differ(s, "log.txt: %d runs, results.txt has %d windows", r.n, s->n_windows);
-    return rc;
+    return p && strstr(line, "[dut]") ? p + 14 : NULL;
 }
 
 int import_eembc(int dirfd, struct import_session *s, struct err *reterr) {
@@ -199,7 +172,7 @@ int import_eembc(int dirfd, struct import_session *s, struct err *reterr) {
     for (int k = 0; rc >= 0 && k < s->n_windows; k++)
         rc = compute(s, &s->windows[k], &f, t + s->leading + 2 * k, reterr);
     if (rc >= 0)
-        rc = check_log(dirfd, s, reterr);
+        rc = import_check_log(dirfd, s, log_count, "results.txt", " windows", reterr);
     import_file_done(&f);
     return rc;
 }

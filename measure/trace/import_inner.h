@@ -29,6 +29,11 @@ int import_lines(const struct import_file *f, const char *name, import_line_fn *
 /* results.txt into the printed texts and window numbers of s (format is set before). At least one window. */
 int import_printed(int dirfd, struct import_session *s, struct err *reterr) JF_MUST_CHECK;
 
+/* log.txt against the windows of s: one run a window, with the same count of inferences; what differs is noted in s, a log without
+ * runs says nothing. count: where a line's count begins, NULL: not a run. source and noun word the differences. */
+int import_check_log(int dirfd, struct import_session *s, const char *(*count)(const char *line), const char *source,
+                     const char *noun, struct err *reterr) JF_MUST_CHECK;
+
 void import_differ(struct import_session *s, const char *fmt, ...) JF_PRINTF(2, 3);
 void import_fixed(struct import_value *v, double x, int digits); /* computed text with that many decimals */
 void import_shortest(struct import_value *v, double x);          /* the shortest text that reads back as x */

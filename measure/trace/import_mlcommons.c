@@ -111,37 +111,10 @@ static int read_runs(int dirfd, struct import_session *s, struct err *reterr) {
     return rc;
 }
 
-struct runs {
-    struct import_session *s;
-    int n;
-};
-
-static int log_line(void *user, const char *line, int number, struct err *reterr) {
+static const char *log_count(const char *line) {
     static const char head[] = "Running inference with ";
-    struct runs *r = user;
-    (void)reterr;
     const char *slash = strncmp(line, head, sizeof head - 1) == 0 ? strchr(line, '/') : NULL;
-    if (!slash)
-        return 0;
-    long long count = strtoll(slash + 1, NULL, 10);
-    if (r->n < r->s->n_windows && count != r->s->windows[r->n].inferences)
-        import_differ(r->s, "log.txt line %d: %lld inferences, " DATA " says %lld", number, count,
-                      (long long)r->s->windows[r->n].inferences);
-    r->n++;
-    return 0;
-}
-
-static int check_log(int dirfd, struct import_session *s, struct err *reterr) {
-    struct import_file f = {0};
-    struct runs r = {.s = s};
-    int rc = import_file_read(dirfd, "log.txt", IMPORT_MAX_TEXT, &f, reterr);
-    if (rc < 0)
-        return rc;
-    rc = import_lines(&f, "log.txt", log_line, &r, reterr);
-    import_file_done(&f);
-    if (rc == 0 && r.n > 0 && r.n != s->n_windows)
-        import_differ(s, "log.txt: %d runs, " DATA " has %d", r.n, s->n_windows);
-    return rc;
+    return slash ? slash + 1 : NULL;
 }
 
 int import_mlcommons(int dirfd, struct import_session *s, struct err *reterr) {
@@ -149,5 +122,5 @@ int import_mlcommons(int dirfd, struct import_session *s, struct err *reterr) {
     int rc = import_printed(dirfd, s, reterr);
     if (rc == 0)
         rc = read_runs(dirfd, s, reterr);
-    return rc < 0 ? rc : check_log(dirfd, s, reterr);
+    return rc < 0 ? rc : import_check_log(dirfd, s, log_count, DATA, "", reterr);
 }

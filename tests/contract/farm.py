@@ -8,11 +8,15 @@ import shutil
 import signal
 import struct
 import subprocess
+import sys
 import tempfile
 import time
 import uuid
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests"))
+from tap import Tap  # noqa: E402, F401 - for the tests that use the farm
+
 BUILD = os.environ.get("JF_BUILD", os.path.join(ROOT, "build"))
 FAKE = os.path.join(ROOT, "tests", "contract", "fake_bench.py")
 FINAL = {"done", "failed", "canceled"}
@@ -23,24 +27,6 @@ def elf(code=b"\x00\xbf" * 64, address=0x08000000, machine=40, kind=2, cls=1, da
     ident = b"\x7fELF" + bytes([cls, data, 1, 0]) + bytes(8)
     head = ident + struct.pack("<HHIIIIIHHHHHH", kind, machine, 1, address, 52, 0, 0x05000200, 52, 32, 1, 40, 0, 0)
     return head + struct.pack("<IIIIIIII", 1, 84, address, address, len(code), len(code), 5, 4) + code
-
-
-class Tap:
-    def __init__(self):
-        self.n = self.failed = 0
-
-    def check(self, good, name, detail=""):
-        self.n += 1
-        print(f"{'ok' if good else 'not ok'} {self.n} - {name}", flush=True)
-        if not good:
-            self.failed += 1
-            for line in str(detail).splitlines()[-30:]:
-                print(f"#   {line}", flush=True)
-        return good
-
-    def done(self):
-        print(f"1..{self.n}", flush=True)
-        return 1 if self.failed else 0
 
 
 class Farm:

@@ -9,10 +9,14 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 import uuid
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests"))
+from tap import Tap  # noqa: E402, F401 - for the tests that use the laboratory
+
 BUILD = os.environ.get("JF_BUILD", os.path.join(ROOT, "build"))
 FIRMWARE = os.path.join(ROOT, "build", "firmware", "nucleo-h7a3zi-q")
 MODELS = ["ad01", "kws01", "ic01", "vww01"]
@@ -283,23 +287,3 @@ def match_truth(windows, truth_windows):
 
 def truth_energy_per_inference(windows, run):
     return median([t["energy_j"] / w["inferences"] for w, t in zip(windows, run)])
-
-
-class Tap:
-    """Test Anything Protocol on stdout."""
-
-    def __init__(self):
-        self.n = self.failed = 0
-
-    def check(self, good, name, detail=""):
-        self.n += 1
-        print(f"{'ok' if good else 'not ok'} {self.n} - {name}", flush=True)
-        if not good:
-            self.failed += 1
-            for line in str(detail).splitlines()[-40:]:
-                print(f"#   {line}", flush=True)
-        return good
-
-    def done(self):
-        print(f"1..{self.n}", flush=True)
-        return 1 if self.failed else 0
