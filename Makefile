@@ -132,7 +132,8 @@ $$(B)/unit/$(1)/%: tests/unit/$(1)/%.c $$(foreach m,$$(TEST_USES_$(1)),$$(B)/lib
 endef
 $(foreach m,$(patsubst TEST_USES_%,%,$(filter TEST_USES_%,$(.VARIABLES))),$(eval $(call unit_module,$(m))))
 
-.PHONY: unit
+.PHONY: unit unit-build
+unit-build: $(UNIT_BIN)
 unit: $(UNIT_BIN)
 	$(Q)$(RUN) --label unit $(UNIT_BIN)
 

@@ -6,8 +6,9 @@ set -eu
 
 build="gcc libc6-dev make pkg-config python3 libsigrok-dev libglib2.0-dev libserialport-dev libusb-1.0-0-dev
 libmicrohttpd-dev libsqlite3-dev libjansson-dev libyaml-dev libzstd-dev libsodium-dev libelf-dev
-libcurl4-openssl-dev libunicorn-dev gcc-arm-none-eabi binutils-arm-none-eabi libnewlib-arm-none-eabi openocd"
-check="$build libcmocka-dev qemu-system-arm sigrok-cli file procps"
+libcurl4-openssl-dev libarchive-dev libprotobuf-c-dev protobuf-c-compiler libonnx-dev libunicorn-dev gcc-arm-none-eabi binutils-arm-none-eabi libnewlib-arm-none-eabi openocd"
+check="$build libcmocka-dev qemu-system-arm qemu-system-misc gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf
+libarmnn-dev libarmnntfliteparser-dev libarmnn-cpuref-backend22 g++ libonnx-testdata sigrok-cli file procps"
 
 case "${1:-}" in
 demo) want=$build ;;
@@ -29,6 +30,8 @@ for p in $want; do
     state=$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null) || state=absent
     [ "$state" = installed ] || missing="$missing $p"
 done
+# Node.js may have come from elsewhere, with npm in one package; Debian's own two would conflict with that one.
+case "$want" in *libcmocka-dev*) command -v npm >/dev/null 2>&1 || missing="$missing nodejs npm" ;; esac
 [ -n "$missing" ] || exit 0
 
 echo "setup: these Debian packages are missing and will be installed:$missing"
