@@ -10,12 +10,13 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "compiler/cmd_firmware.h"
 #include "compiler/emit.h"
 #include "compiler/tflite.h"
 #include "firmware/runtime/jf_model.h"
 
 struct options {
-    const char *model, *input, *numerics, *name, *out, *golden;
+    const char *model, *input, *numerics, *name, *out, *golden, *board, *firmware_dir, *mode;
     bool crc, json;
 };
 
@@ -31,10 +32,13 @@ static void usage(FILE *f) {
     (void)fprintf(f,
                   "usage: jf-model run MODEL.tflite [--numerics tflm|litert] [--input FILE|lcg:SEED] [--crc] [--json]\n"
                   "       jf-model dump MODEL.tflite [--numerics ...] [--json]\n"
-                  "       jf-model emit MODEL.tflite --name ID --out DIR [--numerics ...] [--golden lcg:SEED]\n\n"
+                  "       jf-model emit MODEL.tflite --name ID --out DIR [--numerics ...] [--golden lcg:SEED]\n"
+                  "       jf-model firmware MODEL.tflite --board BOARD --out FILE|DIR [--numerics ...] [--name ID] [--golden lcg:SEED]\n"
+                  "           [--mode energy|performance] [--firmware-dir DIR] [--json]\n\n"
                   "  run    executes on the host and prints the output; with --crc the CRC-32 of all node outputs and of the last\n"
                   "  dump   prints tensors, nodes and the arena\n"
-                  "  emit   writes jfm_ID.c and jfm_ID.h\n\n"
+                  "  emit   writes jfm_ID.c and jfm_ID.h\n"
+                  "  firmware  compiles it for a board with the board's cross compiler: an ELF image, and what it needs of flash and RAM\n\n"
                   "  --numerics  tflm: double rounding, as TensorFlow Lite for Microcontrollers (default); litert: single rounding\n"
                   "  --input     bytes of the input tensor, or the reference sequence with that seed (default lcg:1)\n"
                   "Exit status: 0 done, 1 the model or a file was refused, 2 wrong usage.\n");
@@ -219,38 +223,64 @@ static bool is_identifier(const char *s) {
     return true;
 }
 
-static int cmd_emit(const struct options *o, const struct loaded *l) {
-    struct err e = {0};
+/* What is embedded beside the program: checksums of the golden input's run, the source's name (source: 64 bytes, filled). */
+static int golden_info(const struct options *o, const struct loaded *l, const char *id, char *source, struct emit_info *ret_info, struct err *reterr) {
     struct crcs c = {0, 0};
     int8_t *arena = NULL;
     uint32_t seed;
+    if (parse_seed(o->golden, &seed) < 0) {
+        return err_set(reterr, JF_E_INVAL, "--golden wants lcg:SEED, not \"%.40s\"", o->golden);
+    }
+    int r = execute(l, o->golden, &arena, &c, reterr);
+    if (r < 0) {
+        return r;
+    }
+    free(arena);
+    const char *base = strrchr(o->model, '/');
+    (void)snprintf(source, 64, "%.63s", base ? base + 1 : o->model);
+    for (char *p = source; *p; p++) {
+        *p = isalnum((unsigned char)*p) || strchr("._-", *p) ? *p : '?';
+    }
+    *ret_info = (struct emit_info){id, source, l->sha256, seed, c.last, c.all};
+    return 0;
+}
+
+static int cmd_emit(const struct options *o, const struct loaded *l) {
+    struct err e = {0};
+    struct emit_info info;
+    char source[64];
     if (!o->name || !o->out || !is_identifier(o->name)) {
         (void)fprintf(stderr, "jf-model: emit wants --name (letters, digits, _; at most 31) and --out DIR\n");
         return 2;
     }
-    if (parse_seed(o->golden, &seed) < 0) {
-        (void)fprintf(stderr, "jf-model: --golden wants lcg:SEED, not \"%s\"\n", o->golden);
+    int r = golden_info(o, l, o->name, source, &info, &e);
+    return r < 0 || emit_files(&l->program, &info, o->out, &e) < 0 ? fail(&e, o->model) : 0;
+}
+
+static int cmd_firmware(const struct options *o, const struct loaded *l) {
+    const struct cmd_firmware c = {.board = o->board, .out = o->out, .name = o->name, .firmware_dir = o->firmware_dir, .mode = o->mode, .json = o->json};
+    struct err e = {0};
+    struct emit_info info;
+    struct board board = {0};
+    char id[32], source[64], dir[4096];
+    if (!o->board || !o->out || (o->name && !is_identifier(o->name)) || (strcmp(o->mode, "energy") != 0 && strcmp(o->mode, "performance") != 0)) {
+        (void)fprintf(stderr, "jf-model: firmware wants --board BOARD and --out FILE|DIR; --name is letters, digits, _, at most 31; --mode is energy or performance\n");
         return 2;
     }
-    if (execute(l, o->golden, &arena, &c, &e) < 0 || !arena) {
-        return fail(&e, o->model);
-    }
-    free(arena);
-    const char *base = strrchr(o->model, '/');
-    char source[64];
-    (void)snprintf(source, sizeof source, "%.63s", base ? base + 1 : o->model);
-    for (char *p = source; *p; p++) {
-        *p = isalnum((unsigned char)*p) || strchr("._-", *p) ? *p : '?';
-    }
-    struct emit_info info = {o->name, source, l->sha256, seed, c.last, c.all};
-    return emit_files(&l->program, &info, o->out, &e) < 0 ? fail(&e, o->model) : 0;
+    cmd_firmware_name(&c, o->model, id);
+    int r = cmd_firmware_board(&c, dir, sizeof dir, &board, &e);
+    r = r < 0 ? r : golden_info(o, l, id, source, &info, &e);
+    r = r < 0 ? r : cmd_firmware_build(&c, &board, dir, &l->program, &info, &e);
+    board_done(&board);
+    return r < 0 ? fail(&e, o->model) : 0;
 }
 
 static int parse(int argc, char **argv, struct options *o) {
     const struct {
         const char *name;
         const char **dst;
-    } texts[] = {{"--input", &o->input}, {"--numerics", &o->numerics}, {"--name", &o->name}, {"--out", &o->out}, {"--golden", &o->golden}};
+    } texts[] = {{"--input", &o->input}, {"--numerics", &o->numerics}, {"--name", &o->name}, {"--out", &o->out}, {"--golden", &o->golden},
+                 {"--board", &o->board}, {"--firmware-dir", &o->firmware_dir}, {"--mode", &o->mode}};
     for (int i = 2; i < argc; i++) {
         bool known = false;
         for (size_t k = 0; k < sizeof texts / sizeof texts[0]; k++) {
@@ -289,8 +319,8 @@ int main(int argc, char **argv) {
     static const struct {
         const char *name;
         int (*run)(const struct options *, const struct loaded *);
-    } commands[] = {{"run", cmd_run}, {"dump", cmd_dump}, {"emit", cmd_emit}};
-    struct options o = {.input = "lcg:1", .numerics = "tflm", .golden = "lcg:1"};
+    } commands[] = {{"run", cmd_run}, {"dump", cmd_dump}, {"emit", cmd_emit}, {"firmware", cmd_firmware}};
+    struct options o = {.input = "lcg:1", .numerics = "tflm", .golden = "lcg:1", .mode = "energy"};
     if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
         usage(stdout);
         return 0;
