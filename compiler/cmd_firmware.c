@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * jf-model firmware: a model as an image for a board; what it says about it. */
-#include "compiler/cmd_firmware.h"
-
 #include <ctype.h>
 #include <inttypes.h>
 #include <jansson.h>
@@ -9,6 +7,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "compiler/cmd.h"
+#include "compiler/cmd_model.h"
 #include "compiler/firmware.h"
 
 /* The model file's name as a C identifier: lower case, what is not a letter or digit becomes _, without the extension. */
@@ -26,15 +26,12 @@ static void name_from_file(const char *path, char *dst, size_t size) {
     dst[used] = '\0';
 }
 
-void cmd_firmware_name(const struct cmd_firmware *c, const char *model, char ret_id[32]) {
-    if (c->name) {
-        (void)snprintf(ret_id, 32, "%s", c->name);
-    } else {
-        name_from_file(model, ret_id, 32);
-    }
-}
+struct wish {
+    const char *model, *board, *out, *id, *golden, *firmware_dir, *mode;
+    bool json;
+};
 
-static void print_json(const struct cmd_firmware *c, const struct firmware_request *q, const struct firmware_report *r) {
+static void print_json(const struct wish *c, const struct firmware_request *q, const struct firmware_report *r) {
     json_t *regions = json_array();
     for (int i = 0; i < r->n_regions; i++) {
         const struct firmware_region *g = &r->regions[i];
@@ -59,24 +56,20 @@ static void print_text(const struct firmware_request *q, const struct firmware_r
     }
 }
 
-int cmd_firmware_board(const struct cmd_firmware *c, char *ret_dir, size_t size, struct board *ret_b, struct err *reterr) {
-    int r = board_firmware_dir(c->firmware_dir, ret_dir, size, reterr);
-    return r < 0 ? r : board_read(ret_dir, c->board, ret_b, reterr);
-}
-
-int cmd_firmware_build(const struct cmd_firmware *c, const struct board *b, const char *firmware_dir, const struct program *p, const struct emit_info *info, struct err *reterr) {
+/* --out may be a folder: the image is then <folder>/<id>.elf. */
+static int build(const struct wish *c, const struct cmd_model *m, const struct board *b, const char *firmware_dir, struct err *reterr) {
     char path[4096];
     struct stat st;
     struct firmware_report report;
-    int used = snprintf(path, sizeof path, "%s", c->out);
-    if (stat(c->out, &st) == 0 && S_ISDIR(st.st_mode)) {
-        used = snprintf(path, sizeof path, "%s/%s.elf", c->out, info->id);
-    }
+    struct cmd_emit_info i;
+    bool folder = stat(c->out, &st) == 0 && S_ISDIR(st.st_mode);
+    int used = snprintf(path, sizeof path, folder ? "%s/%s.elf" : "%s", c->out, c->id);
     if (used < 0 || (size_t)used >= sizeof path) {
         return err_set(reterr, JF_E_INVAL, "--out is too long");
     }
-    const struct firmware_request q = {.program = p, .info = info, .board = b, .firmware_dir = firmware_dir, .performance = strcmp(c->mode, "performance") == 0, .out = path};
-    int r = firmware_build(&q, &report, reterr);
+    const struct firmware_request q = {.program = &m->program, .info = &i.info, .board = b, .firmware_dir = firmware_dir, .performance = strcmp(c->mode, "performance") == 0, .out = path};
+    int r = cmd_model_info(m, c->model, c->id, c->golden, &i, reterr);
+    r = r < 0 ? r : firmware_build(&q, &report, reterr);
     if (r == 0 && c->json) {
         print_json(c, &q, &report);
     } else if (r == 0) {
@@ -84,3 +77,54 @@ int cmd_firmware_build(const struct cmd_firmware *c, const struct board *b, cons
     }
     return r;
 }
+
+static int run(const struct cmd *self, int argc, char **argv) {
+    struct wish c = {.golden = "lcg:1", .mode = "energy"};
+    const char *numerics_word = "tflm", *words[1];
+    const struct cmd_option rows[] = {
+        {"--board", "BOARD", "a folder of the firmware sources' boards/", &c.board, NULL},
+        {"--out", "FILE|DIR", "the image, or the folder for ID.elf", &c.out, NULL},
+        {"--numerics", "tflm|litert", CMD_NUMERICS_HELP, &numerics_word, NULL},
+        {"--name", "ID", "name of the model on the board (default: made of its file's name)", &c.id, NULL},
+        {"--golden", "lcg:SEED", "input whose checksums are embedded (default lcg:1)", &c.golden, NULL},
+        {"--mode", "energy|performance", "of the MLPerf Tiny protocol (default energy)", &c.mode, NULL},
+        {"--firmware-dir", "DIR", "the firmware's sources (default: beside the program)", &c.firmware_dir, NULL},
+        {"--json", NULL, "machine-readable output", NULL, &c.json},
+        CMD_END,
+    };
+    struct cmd_words w = {"MODEL.tflite", 1, 1, 0, words};
+    struct cmd_model m;
+    struct board board = {0};
+    struct err e = {0};
+    char made[32], dir[4096];
+    uint32_t seed;
+    int code;
+    if (!cmd_parse(self, argc, argv, rows, &w, &code)) {
+        return code;
+    }
+    if (!c.board || !c.out || (c.id && !cmd_is_identifier(c.id))) {
+        return cmd_misuse(self, "wants --board BOARD and --out FILE|DIR; --name is letters, digits, _; at most 31");
+    }
+    if (strcmp(c.mode, "energy") != 0 && strcmp(c.mode, "performance") != 0) {
+        return cmd_misuse(self, "--mode is energy or performance, not \"%s\"", c.mode);
+    }
+    if (cmd_seed_parse(c.golden, &seed) < 0) {
+        return cmd_misuse(self, "--golden wants lcg:SEED, not \"%s\"", c.golden);
+    }
+    c.model = words[0];
+    if (!c.id) {
+        name_from_file(c.model, made, sizeof made);
+        c.id = made;
+    }
+    if (!cmd_model_open(self, c.model, numerics_word, &m, &code)) {
+        return code;
+    }
+    int r = board_firmware_dir(c.firmware_dir, dir, sizeof dir, &e);
+    r = r < 0 ? r : board_read(dir, c.board, &board, &e);
+    r = r < 0 ? r : build(&c, &m, &board, dir, &e);
+    board_done(&board);
+    cmd_model_done(&m);
+    return r < 0 ? cmd_fail(&e, c.model) : CMD_DONE;
+}
+
+const struct cmd cmd_firmware = {"firmware", "MODEL.tflite --board BOARD --out FILE|DIR [OPTIONS]", "compiles a model for a board: an ELF image, and what it needs of flash and RAM", run};
