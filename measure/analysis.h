@@ -73,6 +73,7 @@ struct analysis {
     double block_sd_w; /* pooled standard deviation of idle block means; NAN without idle */
     double block_s;
     double rc_per_farad[MEASURE_MAX_WINDOWS]; /* V*[R(t1)i(t1) - R(t0)i(t0)], J/F */
+    char analyzer_source[MEASURE_SOURCE_SIZE], board_source[MEASURE_SOURCE_SIZE]; /* "": the unit is not known */
     bool run_wide[MEASURE_N_CODES]; /* raised for the run, not (only) for windows */
 };
 
@@ -98,7 +99,8 @@ struct budget {
     int n;
     const char *unknown; /* a component without known size; NULL: none */
 };
-void budget_add(struct budget *b, const char *name, const char *distribution, char type, double u, double dof);
+/* u: with the sign of the figure's sensitivity. source: as in struct measure_component, NULL: the run's own. */
+void budget_add(struct budget *b, const char *name, const char *distribution, char type, double u, double dof, const char *source);
 /* u_c, u95, k from the components: Monte Carlo of JCGM 101. JF_E_NOMEM. */
 int budget_evaluate(const struct measure_component *list, int n, uint32_t draws, uint64_t seed, double *ret_uc, double *ret_u95) JF_MUST_CHECK;
 /* Standard uncertainty of a limit as its kind says, and the distribution's name; false: unknown. */

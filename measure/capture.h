@@ -90,6 +90,7 @@ struct measure_device {
     bool brownout_reset; /* the reset cause names the supply */
     bool back_powered; /* seen alive while its supply was off */
     double core_hz; /* 0 unknown */
+    char unit[96]; /* which board: type and serial of the unit; "" unknown */
     char idle_state[16]; /* spin | wfi | stop, "" unknown */
 };
 

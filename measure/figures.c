@@ -164,19 +164,19 @@ static void add_ranges(struct analysis *a, const struct means *m, struct budget 
         shared += u * m->c[g];
         snprintf(name, sizeof name, "gain[%d]", g);
         if (!in->shared_reference)
-            budget_add(b, name, dist, 'B', u * m->c[g], INFINITY);
+            budget_add(b, name, dist, 'B', u * m->c[g], INFINITY, a->analyzer_source);
         if (budget_spec(r->kind, r->offset_a, &u, &dist)) {
             snprintf(name, sizeof name, "offset[%d]", g);
-            budget_add(b, name, dist, 'B', u * m->d[g], INFINITY);
+            budget_add(b, name, dist, 'B', u * m->d[g], INFINITY, a->analyzer_source);
         }
         /* quantization: undivided when the signal's noise does not dither it */
         if (r->resolution_a > 0 && m->noise_a < r->resolution_a / 2) {
             snprintf(name, sizeof name, "quantization[%d]", g);
-            budget_add(b, name, "rectangular", 'B', r->resolution_a / SQRT12 * hypot(m->vt[g], m->vt_idle[g]), INFINITY);
+            budget_add(b, name, "rectangular", 'B', r->resolution_a / SQRT12 * hypot(m->vt[g], m->vt_idle[g]), INFINITY, NULL);
         }
     }
     if (in->shared_reference && in->n_ranges > 0)
-        budget_add(b, "gain", dist, 'B', shared, INFINITY);
+        budget_add(b, "gain", dist, 'B', shared, INFINITY, a->analyzer_source);
 }
 
 static void add_voltage(const struct analysis *a, double energy, double v, struct budget *b) {
@@ -189,41 +189,41 @@ static void add_voltage(const struct analysis *a, double energy, double v, struc
         if (isnan(s->tolerance_v))
             b->unknown = "the tolerance of the stated voltage";
         else
-            budget_add(b, "voltage", "rectangular", 'B', energy * s->tolerance_v / sqrt(3) / v, INFINITY);
+            budget_add(b, "voltage", "rectangular", 'B', energy * s->tolerance_v / sqrt(3) / v, INFINITY, a->board_source);
         return;
     }
     if (!budget_spec(in->voltage_kind, in->voltage_gain_rel, &u, &dist)) {
         b->unknown = "the accuracy of the voltage";
         return;
     }
-    budget_add(b, "voltage gain", dist, 'B', energy * u, INFINITY);
+    budget_add(b, "voltage gain", dist, 'B', energy * u, INFINITY, a->analyzer_source);
     if (budget_spec(in->voltage_kind, in->voltage_offset_v, &u, &dist) && in->voltage_offset_v > 0)
-        budget_add(b, "voltage offset", dist, 'B', energy * u / v, INFINITY);
+        budget_add(b, "voltage offset", dist, 'B', energy * u / v, INFINITY, a->analyzer_source);
 }
 
 static void add_time_base(const struct analysis *a, double figure, struct budget *b) {
     if (a->cap->instrument.clock_ppm < 0)
         b->unknown = "the analyzer's time base";
     else
-        budget_add(b, "time base", "rectangular", 'B', figure * a->cap->instrument.clock_ppm * 1e-6 / sqrt(3), INFINITY);
+        budget_add(b, "time base", "rectangular", 'B', figure * a->cap->instrument.clock_ppm * 1e-6 / sqrt(3), INFINITY, a->analyzer_source);
 }
 
 static void add_rc(const struct analysis *a, double per_farad, struct budget *b) {
     const struct measure_supply *s = &a->cap->supply;
-    double u = fabs(per_farad) * s->capacitance_f / sqrt(3);
+    double u = per_farad * s->capacitance_f / sqrt(3);
     if (s->capacitance == MEASURE_C_UNKNOWN)
         b->unknown = "the capacitance behind the shunt";
     else if (s->capacitance == MEASURE_C_MAX)
-        budget_add(b, "capacitance", "rectangular", 'B', u, INFINITY);
+        budget_add(b, "capacitance", "rectangular", 'B', u, INFINITY, a->board_source);
     else if (s->capacitance_f > 0)
-        budget_add(b, "capacitance", "rectangular", 'B', u * s->capacitance_tol_rel, INFINITY);
+        budget_add(b, "capacitance", "rectangular", 'B', u * s->capacitance_tol_rel, INFINITY, a->board_source);
 }
 
 static void add_idle(const struct analysis *a, double t, struct budget *b) {
     const struct measure_idle *idle = &a->r->idle;
-    budget_add(b, "idle", "t", 'A', t * idle->u_w, idle->dof);
+    budget_add(b, "idle", "t", 'A', t * idle->u_w, idle->dof, NULL);
     if (idle->n > 1)
-        budget_add(b, "idle drift", "rectangular", 'B', t * idle->drift_w / 2 / sqrt(3), INFINITY);
+        budget_add(b, "idle drift", "rectangular", 'B', t * idle->drift_w / 2 / sqrt(3), INFINITY, NULL);
 }
 
 /* ---- one figure ---------------------------------------------------------------------------------------------- */
@@ -231,17 +231,17 @@ static void add_idle(const struct analysis *a, double t, struct budget *b) {
 static void add_scatter(struct measure_figure_stat *f, int n, double s_pred, struct budget *b) {
     if (n < 3) {
         double u = s_pred / sqrt(n);
-        budget_add(b, "predicted scatter", "normal", 'B', u, INFINITY);
+        budget_add(b, "predicted scatter", "normal", 'B', u, INFINITY, NULL);
         f->ci95[0] = f->median - 1.959963984540054 * u;
         f->ci95[1] = f->median + 1.959963984540054 * u;
         return;
     }
     double u = measure_kappa(n) * f->stddev, half = u * measure_t_quantile(0.975, n - 1);
-    budget_add(b, "scatter", "t", 'A', u, n - 1);
+    budget_add(b, "scatter", "t", 'A', u, n - 1, NULL);
     f->ci95[0] = f->median - half;
     f->ci95[1] = f->median + half;
     if (f->stddev < s_pred / 3) /* locked to the sampling grid: the scatter hides what it should show */
-        budget_add(b, "grid lock", "normal", 'B', s_pred, INFINITY);
+        budget_add(b, "grid lock", "normal", 'B', s_pred, INFINITY, NULL);
 }
 
 static void statistics(struct measure_figure_stat *f, const double *x, int n) {
@@ -290,7 +290,7 @@ static int energy_figure(struct analysis *a, bool net, struct measure_figure_sta
     add_voltage(a, f->median, m.v, &b);
     add_time_base(a, f->median, &b);
     if (a->cap->instrument.marker_phase < 0)
-        budget_add(&b, "marker skew", "rectangular", 'B', m.skew_w * a->dt / SQRT12, INFINITY);
+        budget_add(&b, "marker skew", "rectangular", 'B', m.skew_w * a->dt / SQRT12, INFINITY, a->analyzer_source);
     add_rc(a, m.rc, &b);
     if (net)
         add_idle(a, m.t, &b);

@@ -31,13 +31,18 @@ struct measure_reason {
     char text[160]; /* this case's sentence, with figures */
 };
 
+#define MEASURE_SOURCE_SIZE 384
 /* One line of the budget: u is the standard uncertainty in the figure's unit. */
 struct measure_component {
     char name[32]; /* "gain[2]", "offset[2]", "voltage gain", "time base", "scatter", ... */
     const char *distribution; /* "normal" | "rectangular" | "t" ; static */
     char type; /* 'A' or 'B' */
-    double u;
+    bool negative; /* the figure falls when the quantity behind this line grows: for comparisons that share it */
+    double u; /* >= 0 */
     double dof; /* of "t"; else INFINITY */
+    /* What the error belongs to: the analyzer's unit with its calibration, or the board's unit. Two results whose lines agree in name
+     * and source share one error. "": the run's own. */
+    char source[MEASURE_SOURCE_SIZE];
 };
 #define MEASURE_MAX_COMPONENTS (2 * MEASURE_MAX_RANGES + 16)
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * measure_run: the order of the steps. Pure; owns the analysis' memory. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "measure/analysis.h"
@@ -14,6 +15,15 @@ static void analysis_free(struct analysis *a) {
     free(a->stages);
     free(a->idle);
     free(a);
+}
+
+/* Errors of a unit are shared by all results of that unit; an unknown unit shares nothing. */
+static void name_sources(struct analysis *a) {
+    const struct measure_instrument *in = &a->cap->instrument;
+    if (in->serial[0])
+        snprintf(a->analyzer_source, sizeof a->analyzer_source, "%s %s %s, %s", in->driver, in->model, in->serial, in->spec_source);
+    if (a->cap->device.unit[0])
+        snprintf(a->board_source, sizeof a->board_source, "board %s", a->cap->device.unit);
 }
 
 static void result_init(struct analysis *a) {
@@ -40,6 +50,7 @@ int measure_run(const struct measure_source *src, const struct measure_capture *
     a->r = ret_result;
     a->dt = cap->instrument.period_s;
     a->phi = cap->instrument.marker_phase >= 0 ? cap->instrument.marker_phase : 0.5;
+    name_sources(a);
     result_init(a);
     rc = scan_run(src, a->dt, cfg->loss_block_s, &a->scan, reterr);
     if (rc == 0)

@@ -46,7 +46,8 @@ static const struct field device_fields[] = {
     WORD(measure_device, golden, measure_tri_words), WORD(measure_device, model, measure_tri_words),
     WORD(measure_device, firmware, measure_tri_words), FIELD(measure_device, debug_reported, F_BOOL), FIELD(measure_device, c_debugen, F_BOOL),
     FIELD(measure_device, dbgmcu_cr, F_U32), FIELD(measure_device, reset_cause_reported, F_BOOL), FIELD(measure_device, brownout_reset, F_BOOL),
-    FIELD(measure_device, back_powered, F_BOOL), FIELD(measure_device, core_hz, F_DOUBLE), FIELD(measure_device, idle_state, F_TEXT), END};
+    FIELD(measure_device, back_powered, F_BOOL), FIELD(measure_device, core_hz, F_DOUBLE), FIELD(measure_device, unit, F_TEXT),
+    FIELD(measure_device, idle_state, F_TEXT), END};
 
 static const struct field request_fields[] = {
     FIELD(measure_request, inferences, F_U32), FIELD(measure_request, sent_ns, F_I64), FIELD(measure_request, ready_ns, F_I64),

@@ -45,8 +45,9 @@ static json_t *figure_of(const struct measure_figure_stat *f) {
     for (int i = 0; budget && i < f->n_budget; i++) {
         const struct measure_component *c = &f->budget[i];
         const char type[2] = {c->type, 0};
-        json_array_append_new(budget, json_pack("{s:s, s:s, s:o, s:s, s:o}", "component", c->name, "distribution", c->distribution, "u", real(c->u),
-                                                "type", type, "dof", real(c->dof)));
+        json_array_append_new(budget, json_pack("{s:s, s:s, s:o, s:s, s:o, s:i, s:s?}", "component", c->name, "distribution", c->distribution, "u",
+                                                real(c->u), "type", type, "dof", real(c->dof), "sign", c->negative ? -1 : 1, "source",
+                                                c->source[0] ? c->source : NULL));
     }
     json_t *ci = json_pack("[o, o]", real(f->ci95[0]), real(f->ci95[1]));
     return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "median", real(f->median), "mean", real(f->mean), "stddev", real(f->stddev), "cv",
