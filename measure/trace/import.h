@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Published energy sessions of other runners (EEMBC EnergyRunner, MLCommons runner): read, recomputed with
- * measure/rules.h and compared with what their results.txt says. Reads only, one directory at a time, nothing is kept
+ * measure/rules.h and compared with what their results.txt says. Reads only, one session at a time, nothing is kept
  * or written. */
 #ifndef MEASURE_TRACE_IMPORT_H
 #define MEASURE_TRACE_IMPORT_H
@@ -49,6 +49,7 @@ struct import_session {
     double rate_hz;
     int64_t samples; /* over all windows' traces */
     int leading;     /* timestamps before the first window that belong to none (mlcommons: the most of any window) */
+    int trailing; /* eembc: the begin of a run that did not end, behind the last window */
     int n_windows;
     struct import_window windows[IMPORT_MAX_WINDOWS];
     double per_inference_j, throughput; /* medians */
@@ -57,10 +58,14 @@ struct import_session {
     char differences[IMPORT_MAX_DIFFERENCES][160];
 };
 
-/* Reads a session's directory. Its files have fixed names, are regular files (a symbolic link is refused) and bounded
+/* Reads a session: a directory, or an archive of one (tar, also within gzip or zstd; what an archive may hold is in
+ * import_inner.h). Its files have fixed names, are regular files (a symbolic link is refused) and bounded
  * in size. A file that is missing, foreign, cut off or impossible is an error that names it and the byte, line or
  * element (JF_E_NOT_FOUND, _PARSE, _TOO_LARGE, _IO); figures that merely differ are differences. */
-int import_session_read(const char *dir, struct import_session *ret_s, struct err *reterr) JF_MUST_CHECK;
+int import_session_read(const char *path, struct import_session *ret_s, struct err *reterr) JF_MUST_CHECK;
+/* The same from an archive in memory, borrowed. */
+int import_session_read_memory(const void *bytes, size_t n, struct import_session *ret_s,
+                               struct err *reterr) JF_MUST_CHECK;
 
 json_t *import_session_json(const struct import_session *s); /* new reference; NULL: out of memory */
 void import_session_print(const struct import_session *s, FILE *out);

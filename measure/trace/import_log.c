@@ -26,16 +26,16 @@ static int log_line(void *user, const char *line, int number, struct err *reterr
     return 0;
 }
 
-int import_check_log(int dirfd, struct import_session *s, const char *(*count)(const char *line), const char *source,
+int import_check_log(struct import_source *src, struct import_session *s, const char *(*count)(const char *line), const char *source,
                      const char *noun, struct err *reterr) {
     struct import_file f = {0};
     struct runs r = {.s = s, .count = count, .source = source};
-    int rc = import_file_read(dirfd, "log.txt", IMPORT_MAX_TEXT, &f, reterr);
+    int rc = import_file_read(src, IMPORT_N_LOG, IMPORT_MAX_TEXT, &f, reterr);
     if (rc < 0)
         return rc;
     rc = import_lines(&f, "log.txt", log_line, &r, reterr);
     import_file_done(&f);
-    if (rc == 0 && r.n > 0 && r.n != s->n_windows)
+    if (rc == 0 && r.n > 0 && r.n != s->n_windows + s->trailing)
         import_differ(s, "log.txt: %d runs, %s has %d%s", r.n, source, s->n_windows, noun);
     return rc;
 }

@@ -92,9 +92,9 @@ static int read_run(struct import_session *s, int run, const json_t *j, struct e
     return 0;
 }
 
-static int read_runs(int dirfd, struct import_session *s, struct err *reterr) {
+static int read_runs(struct import_source *src, struct import_session *s, struct err *reterr) {
     json_t *j;
-    int rc = import_file_json(dirfd, DATA, IMPORT_MAX_DATA / 2, &j, reterr);
+    int rc = import_file_json(src, IMPORT_N_DATA, IMPORT_MAX_DATA / 2, &j, reterr);
     if (rc < 0)
         return rc;
     if (!json_is_array(j))
@@ -117,10 +117,10 @@ static const char *log_count(const char *line) {
     return slash ? slash + 1 : NULL;
 }
 
-int import_mlcommons(int dirfd, struct import_session *s, struct err *reterr) {
+int import_mlcommons(struct import_source *src, struct import_session *s, struct err *reterr) {
     s->rate_hz = RATE_HZ;
-    int rc = import_printed(dirfd, s, reterr);
+    int rc = import_printed(src, s, reterr);
     if (rc == 0)
-        rc = read_runs(dirfd, s, reterr);
-    return rc < 0 ? rc : import_check_log(dirfd, s, log_count, DATA, "", reterr);
+        rc = read_runs(src, s, reterr);
+    return rc < 0 ? rc : import_check_log(src, s, log_count, DATA, "", reterr);
 }
