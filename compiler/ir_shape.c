@@ -9,6 +9,7 @@
 struct ask {
     const struct ir_model *m;
     const struct ir_node *n;
+    const struct ir_tensor *x; /* its first input; has a shape */
     int part; /* which output */
     int32_t *shape;
     int *rank;
@@ -31,7 +32,7 @@ static int give(const struct ask *a, int rank, const int64_t *shape) {
 }
 
 static int as_input(const struct ask *a) {
-    const struct ir_tensor *x = operand(a, 0);
+    const struct ir_tensor *x = a->x;
     memcpy(a->shape, x->shape, sizeof x->shape);
     *a->rank = x->rank;
     return 0;
@@ -57,7 +58,7 @@ static bool window_sane(const struct ir_node *n, int32_t k_h, int32_t k_w) {
 }
 
 static int window(const struct ask *a, int32_t k_h, int32_t k_w, int64_t channels) {
-    const struct ir_tensor *x = operand(a, 0);
+    const struct ir_tensor *x = a->x;
     const struct ir_node *n = a->n;
     if (!window_sane(n, k_h, k_w)) {
         return err_set(a->e, JF_E_UNSUPPORTED, "stride, dilation, kernel (1 to 1024) or padding (0 to 32767) are out of range");
@@ -78,11 +79,11 @@ static int conv(const struct ask *a) {
     return window(a, w->shape[1], w->shape[2], a->n->op == IR_DEPTHWISE ? w->shape[3] : w->shape[0]);
 }
 
-static int pool(const struct ask *a) { return window(a, a->n->filter_h, a->n->filter_w, ir_dim(operand(a, 0), 0)); }
+static int pool(const struct ask *a) { return window(a, a->n->filter_h, a->n->filter_w, ir_dim(a->x, 0)); }
 
 /* [.., in] with weights [out, in]. When the file says rows x out in another shape, that stands: ir_check compares elements. */
 static int dense(const struct ask *a) {
-    const struct ir_tensor *x = operand(a, 0), *w = operand(a, 1);
+    const struct ir_tensor *x = a->x, *w = operand(a, 1);
     if (!w || w->rank != 2) {
         return err_set(a->e, JF_E_UNSUPPORTED, "its weights must be a matrix");
     }
@@ -91,7 +92,7 @@ static int dense(const struct ask *a) {
 }
 
 static int broadcast(const struct ask *a) {
-    const struct ir_tensor *x = operand(a, 0), *y = operand(a, 1);
+    const struct ir_tensor *x = a->x, *y = operand(a, 1);
     if (!y) {
         return err_set(a->e, JF_E_UNSUPPORTED, "its second operand is missing");
     }
@@ -109,7 +110,7 @@ static int broadcast(const struct ask *a) {
 
 /* With the reduced axes kept as 1; a file's shape without them has the same elements and stands. */
 static int mean(const struct ask *a) {
-    const struct ir_tensor *x = operand(a, 0);
+    const struct ir_tensor *x = a->x;
     int64_t shape[IR_MAX_DIMS] = {0};
     if (a->n->axes == 0 || a->n->axes >> x->rank) {
         return err_set(a->e, JF_E_UNSUPPORTED, "its axes are none of its input's");
@@ -121,7 +122,7 @@ static int mean(const struct ask *a) {
 }
 
 static int pad(const struct ask *a) {
-    const struct ir_tensor *x = operand(a, 0);
+    const struct ir_tensor *x = a->x;
     int64_t shape[IR_MAX_DIMS] = {0};
     for (int d = 0; d < x->rank; d++) {
         if (a->n->begin[d] < 0 || a->n->end[d] < 0) {
@@ -133,7 +134,7 @@ static int pad(const struct ask *a) {
 }
 
 static int concat(const struct ask *a) {
-    const struct ir_tensor *x = operand(a, 0);
+    const struct ir_tensor *x = a->x;
     int64_t shape[IR_MAX_DIMS] = {0};
     if (a->n->axis < 0 || a->n->axis >= x->rank) {
         return err_set(a->e, JF_E_UNSUPPORTED, "axis %d is none of its input's", a->n->axis);
@@ -154,7 +155,7 @@ static int concat(const struct ask *a) {
 }
 
 static int transpose(const struct ask *a) {
-    const struct ir_tensor *x = operand(a, 0);
+    const struct ir_tensor *x = a->x;
     int64_t shape[IR_MAX_DIMS] = {0};
     uint32_t seen = 0;
     for (int d = 0; d < x->rank; d++) {
@@ -170,7 +171,7 @@ static int transpose(const struct ask *a) {
 
 /* All axes; a file's shape may drop those of size 1. */
 static int slice(const struct ask *a) {
-    const struct ir_tensor *x = operand(a, 0);
+    const struct ir_tensor *x = a->x;
     const struct ir_node *n = a->n;
     int64_t shape[IR_MAX_DIMS] = {0};
     for (int d = 0; d < x->rank; d++) {
@@ -184,7 +185,7 @@ static int slice(const struct ask *a) {
 }
 
 static int split(const struct ask *a) {
-    const struct ir_tensor *x = operand(a, 0);
+    const struct ir_tensor *x = a->x;
     int64_t shape[IR_MAX_DIMS] = {0};
     if (a->n->axis < 0 || a->n->axis >= x->rank || a->n->n_outputs < 1 || x->shape[a->n->axis] % a->n->n_outputs != 0) {
         return err_set(a->e, JF_E_UNSUPPORTED, "axis %d cannot be split into %d equal parts", a->n->axis, a->n->n_outputs);
@@ -196,7 +197,7 @@ static int split(const struct ask *a) {
 }
 
 static int resize(const struct ask *a) {
-    const struct ir_tensor *x = operand(a, 0);
+    const struct ir_tensor *x = a->x;
     if (x->rank != 4) {
         return err_set(a->e, JF_E_UNSUPPORTED, "it needs NHWC tensors with batch 1");
     }
@@ -222,8 +223,8 @@ int ir_infer(const struct ir_model *m, const struct ir_node *n, int k, int32_t s
         [IR_PAD] = pad,           [IR_CONCAT] = concat,      [IR_RESHAPE] = as_said,   [IR_TRANSPOSE] = transpose,    [IR_SLICE] = slice,
         [IR_SPLIT] = split,       [IR_QUANTIZE] = as_input,  [IR_DEQUANTIZE] = as_input, [IR_RESIZE_NEAREST] = resize, [IR_RESIZE_BILINEAR] = resize,
     };
-    const struct ask a = {m, n, k, shape, ret_rank, reterr};
-    const struct ir_tensor *x = operand(&a, 0);
+    const struct ir_tensor *x = n->n_inputs > 0 && n->inputs[0] >= 0 ? &m->tensors[n->inputs[0]] : NULL;
+    const struct ask a = {m, n, x, k, shape, ret_rank, reterr};
     if (n->op >= IR_OPS || !x || x->rank < 0) {
         return err_set(reterr, JF_E_UNSUPPORTED, "its first input is missing or has no shape");
     }
