@@ -66,6 +66,10 @@ int api_idem_begin(struct api_call *c, const char *scope, struct store_idem *ret
 /* Answers 201 with doc, after `add` committed with the idem. */
 void api_time(int64_t ns, json_t *obj, const char *key); /* RFC 3339, or null when 0 */
 
+/* A result as the API shows it: its document with what the store's row says about where it comes from. NULL: no memory,
+ * or the document is not JSON. New reference. */
+json_t *api_result_doc(const struct store_result *r);
+
 /* resources */
 api_fn api_version, api_livez, api_readyz, api_metrics, api_openapi, api_page_index, api_page_asset;
 api_fn api_firmware_post, api_firmware_list, api_firmware_get, api_firmware_content, api_input_post, api_input_list,
