@@ -95,7 +95,7 @@ static int stop_capture(struct attempt *a, struct err *reterr) {
     struct capture_reply rep;
     int r = attempt_capture(a, &q, 10000, &rep, reterr);
     a->streaming_started = false;
-    return r;
+    return r < 0 ? r : second_stop(a, reterr);
 }
 
 int stage_analyse(struct attempt *a, struct err *reterr) {
@@ -239,6 +239,7 @@ static json_t *result_json(const struct attempt *a, const struct measure_result 
     }
     put(r, "board", board_json(a));
     put(r, "analyzer", analyzer_json(a));
+    put(r, "logic", second_json(a));
     put(r, "memory", memory_json(a));
     put(r, "provenance", provenance_json(a));
     put_text(o, "attempt", a->id);
