@@ -9,31 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "compiler/emit_int.h"
+
 static const char head[] = "/* SPDX-License-Identifier: MIT\n * Made by jf-model %s from %s (sha256 %s), numerics %s. Do not edit. */\n";
-
-static void put_i32(FILE *f, int node, const char *what, const int32_t *v, int32_t n) {
-    (void)fprintf(f, "static const int32_t n%d_%s[%" PRId32 "] = {", node, what, n);
-    for (int32_t i = 0; i < n; i++) {
-        (void)fprintf(f, "%s%" PRId32 ",", i % 12 ? "" : "\n    ", v[i]);
-    }
-    (void)fprintf(f, "\n};\n");
-}
-
-static void put_i8(FILE *f, int node, const char *what, const int8_t *v, int32_t n) {
-    (void)fprintf(f, "static const int8_t n%d_%s[%" PRId32 "] __attribute__((aligned(4))) = {", node, what, n);
-    for (int32_t i = 0; i < n; i++) {
-        (void)fprintf(f, "%s%d,", i % 32 ? "" : "\n    ", v[i]);
-    }
-    (void)fprintf(f, "\n};\n");
-}
-
-static void put_float(FILE *f, int node, const char *what, const float *v, int32_t n) {
-    (void)fprintf(f, "static const float n%d_%s[%" PRId32 "] = {", node, what, n);
-    for (int32_t i = 0; i < n; i++) {
-        (void)fprintf(f, "%s%af,", i % 8 ? "" : "\n    ", (double)v[i]);
-    }
-    (void)fprintf(f, "\n};\n");
-}
 
 static void put_requant(FILE *f, int node, const struct jfk_requant *q) {
     (void)fprintf(f, ".rq = {n%d_mult, n%d_shift, ", node, node);
@@ -41,7 +19,7 @@ static void put_requant(FILE *f, int node, const struct jfk_requant *q) {
     (void)fprintf(f, ", %" PRId32 ", %" PRId32 ", %" PRId32 "}", q->out_zp, q->act_min, q->act_max);
 }
 
-/* Weights and bias of a node as its kernel wants them. */
+/* Weights, bias and scales of a node as its kernel wants them. */
 struct weights {
     const int8_t *weights;
     const int32_t *bias, *mult;
@@ -57,20 +35,17 @@ static struct weights weights_of(const struct packed_node *n, const struct lower
 
 static void put_tables(FILE *f, int i, const struct lowered_node *l, const struct weights *w) {
     if (w->weights) {
-        put_i8(f, i, "weights", w->weights, w->n_weights);
+        emit_i8(f, i, "weights", w->weights, w->n_weights);
     }
     if (w->bias) {
-        put_i32(f, i, "bias", w->bias, w->n_bias);
+        emit_i32(f, i, "bias", w->bias, w->n_bias);
     }
     if (l->mult) {
-        put_i32(f, i, "mult", w->mult, l->channels);
-        put_i8(f, i, "shift", w->shift, l->channels);
+        emit_i32(f, i, "mult", w->mult, l->channels);
+        emit_i8(f, i, "shift", w->shift, l->channels);
     }
     if (l->scale) {
-        put_float(f, i, "scale", l->scale, l->channels);
-    }
-    if (l->table) {
-        put_float(f, i, "table", l->table, 256);
+        emit_float(f, i, "scale", l->scale, l->channels);
     }
 }
 
@@ -94,75 +69,99 @@ static void put_dense(FILE *f, int i, const struct lowered_node *l, const struct
                   d->w_zp, i);
     (void)fprintf(f, w.bias ? "n%d_bias, " : "0, ", i);
     put_requant(f, i, &d->rq);
-    (void)fprintf(f, "};\n");
-}
-
-static void put_add(FILE *f, int i, const struct jfk_add *a) {
-    (void)fprintf(f, "static const struct jfk_add n%d = {%" PRId32 ", %" PRId32 ", %" PRId32 ", %" PRId32 ", %" PRId32 ", %" PRId32 ", %" PRId32 ", %d, %d, %d, %af, %af, %" PRId32
-                  ", %" PRId32 ", %" PRId32 "};\n",
-                  i, a->n, a->a_zp, a->b_zp, a->left_shift, a->a_mult, a->b_mult, a->out_mult, a->a_shift, a->b_shift, a->out_shift, (double)a->a_scale, (double)a->b_scale,
-                  a->out_zp, a->act_min, a->act_max);
-}
-
-static void put_pool(FILE *f, int i, const struct jfk_pool *p) {
-    (void)fprintf(f, "static const struct jfk_pool n%d = {%d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %" PRId32 ", %" PRId32 "};\n", i, p->in_h, p->in_w, p->c, p->out_h, p->out_w,
-                  p->k_h, p->k_w, p->stride_h, p->stride_w, p->pad_top, p->pad_left, p->act_min, p->act_max);
-}
-
-static void put_softmax(FILE *f, int i, const struct lowered_node *l) {
-    const struct jfk_softmax *s = &l->k.softmax;
-    const struct weights none = {NULL, NULL, l->mult, l->shift, 0, 0};
-    put_tables(f, i, l, &none);
-    (void)fprintf(f, "static const struct jfk_softmax n%d = {%" PRId32 ", %" PRId32 ", %" PRId32 ", %d, %" PRId32 ", ", i, s->rows, s->n, s->mult, s->shift, s->diff_min);
-    (void)fprintf(f, l->table ? "n%d_table};\n" : "0};\n", i);
+    (void)fprintf(f, ", %" PRId32 "};\n", d->rq_step);
 }
 
 static void put_node(FILE *f, int i, const struct lowered_node *l, const struct packed_node *packed) {
-    switch (l->op) {
-    case IR_CONV:
-    case IR_DEPTHWISE:
+    switch (l->kernel) {
+    case KERNEL_CONV:
+    case KERNEL_DEPTHWISE:
         put_conv(f, i, l, packed);
         break;
-    case IR_DENSE:
+    case KERNEL_DENSE:
         put_dense(f, i, l, packed);
         break;
-    case IR_ADD:
-        put_add(f, i, &l->k.add);
-        break;
-    case IR_AVERAGE_POOL:
-    case IR_MAX_POOL:
-        put_pool(f, i, &l->k.pool);
-        break;
-    case IR_SOFTMAX:
-        put_softmax(f, i, l);
-        break;
-    case IR_RESHAPE:
-    case IR_OPS:
+    default:
+        emit_arguments(f, i, l);
         break;
     }
 }
 
-static void put_run(FILE *f, const struct program *p, const struct emit_info *e) {
-    static const char *const calls[IR_OPS] = {"conv2d", "depthwise", "dense", "add", "average_pool", "max_pool", NULL, "softmax"};
+/* Operands that are constants lie in tables t<tensor>, each written once. */
+static bool is_constant(const struct program *p, int t) { return p->model->tensors[t].data != NULL; }
+
+static void put_constants(FILE *f, const struct program *p) {
+    for (int t = 0; t < p->model->n_tensors; t++) {
+        bool used = false;
+        for (int i = 0; i < p->n_nodes; i++) {
+            for (int k = 0; k < p->nodes[i].n_in; k++) {
+                used = used || (p->nodes[i].in[k] == t && is_constant(p, t));
+            }
+        }
+        if (used) {
+            const struct ir_tensor *x = &p->model->tensors[t];
+            (void)fprintf(f, "static const int8_t t%d[%" PRId32 "] = {", t, x->elements);
+            for (int32_t i = 0; i < x->elements; i++) {
+                (void)fprintf(f, "%s%d,", i % 32 ? "" : "\n    ", (int8_t)x->data[i]);
+            }
+            (void)fprintf(f, "\n};\n");
+        }
+    }
+}
+
+static void put_operand(FILE *f, const struct program *p, int t) {
+    if (is_constant(p, t)) {
+        (void)fprintf(f, "t%d, ", t);
+    } else {
+        (void)fprintf(f, "arena + %" PRId32 ", ", p->offset[t]);
+    }
+}
+
+static void put_call(FILE *f, const struct program *p, const struct packed_node *packed, int i) {
     static const char *const prefix[] = {[ISA_PORTABLE] = "jfk", [ISA_DSP] = "jfd", [ISA_MVE] = "jfv"};
+    static const char *const calls[KERNELS] = {[KERNEL_CONV] = "conv2d",
+                                               [KERNEL_DEPTHWISE] = "depthwise",
+                                               [KERNEL_DENSE] = "dense",
+                                               [KERNEL_ADD] = "add",
+                                               [KERNEL_MUL] = "mul",
+                                               [KERNEL_TABLE] = "table",
+                                               [KERNEL_AVERAGE_POOL] = "average_pool",
+                                               [KERNEL_MAX_POOL] = "max_pool",
+                                               [KERNEL_MEAN] = "mean",
+                                               [KERNEL_SOFTMAX] = "softmax",
+                                               [KERNEL_RESIZE_NEAREST] = "resize_nearest",
+                                               [KERNEL_RESIZE_BILINEAR] = "resize_bilinear"};
+    const struct lowered_node *l = &p->nodes[i];
+    if (l->fill) {
+        (void)fprintf(f, "    jfk_fill(arena + %" PRId32 ", %" PRId32 ", %" PRId32 ");\n", p->offset[l->out[0]], p->model->tensors[l->out[0]].elements, l->fill_value);
+    }
+    for (int k = 0; k < l->n_moves; k++) {
+        (void)fprintf(f, "    jfk_move(&n%d[%d], ", i, k);
+        put_operand(f, p, l->in[l->n_in > 1 ? k : 0]);
+        (void)fprintf(f, "arena + %" PRId32 ");\n", p->offset[l->out[l->n_out > 1 ? k : 0]]);
+    }
+    if (l->kernel < KERNELS && calls[l->kernel]) {
+        (void)fprintf(f, "    %s_%s(&n%d, ", prefix[packed ? packed->isa : ISA_PORTABLE], calls[l->kernel], i);
+        for (int k = 0; k < l->n_in; k++) {
+            put_operand(f, p, l->in[k]);
+        }
+        (void)fprintf(f, "arena + %" PRId32, p->offset[l->out[0]]);
+        if (packed && packed->scratch_bytes > 0) {
+            (void)fprintf(f, ", arena + %" PRId32, packed->scratch_at);
+        }
+        (void)fprintf(f, ");\n");
+    }
+}
+
+static void put_run(FILE *f, const struct program *p, const struct emit_info *e) {
     (void)fprintf(f, "\nstatic void after(const struct jfm_hook *hook, int32_t node, const int8_t *output, int32_t n) {\n    if (hook) {\n"
                      "        hook->after(hook->ctx, node, output, n);\n    }\n}\n\nstatic void run(const struct jfm_hook *hook) {\n");
     for (int i = 0; i < p->n_nodes; i++) {
         const struct lowered_node *l = &p->nodes[i];
-        int32_t out = p->offset[l->out];
-        if (l->op < IR_OPS && calls[l->op]) {
-            const struct packed_node *n = packed_of(e, i);
-            (void)fprintf(f, "    %s_%s(&n%d, arena + %" PRId32 ", ", prefix[n ? n->isa : ISA_PORTABLE], calls[l->op], i, p->offset[l->in[0]]);
-            if (l->in[1] >= 0) {
-                (void)fprintf(f, "arena + %" PRId32 ", ", p->offset[l->in[1]]);
-            }
-            (void)fprintf(f, "arena + %" PRId32, out);
-            if (n && n->scratch_bytes > 0) {
-                (void)fprintf(f, ", arena + %" PRId32, n->scratch_at);
-            }
-            (void)fprintf(f, ");\n");
+        put_call(f, p, packed_of(e, i), i);
+        for (int k = 0; k < l->n_out; k++) {
+            (void)fprintf(f, "    after(hook, %d, arena + %" PRId32 ", %" PRId32 ");\n", i, p->offset[l->out[k]], p->model->tensors[l->out[k]].elements);
         }
-        (void)fprintf(f, "    after(hook, %d, arena + %" PRId32 ", %" PRId32 ");\n", i, out, p->model->tensors[l->out].elements);
     }
     (void)fprintf(f, "}\n");
 }
@@ -174,6 +173,7 @@ static void put_source(FILE *f, const struct program *p, const struct emit_info 
     int32_t arena_bytes = e->packing ? e->packing->arena_bytes : p->arena_bytes;
     (void)fprintf(f, "#include \"firmware/runtime/%s\"\n#include \"jfm_%s.h\"\n\n", headers[e->packing ? e->packing->isa : ISA_PORTABLE], e->id);
     (void)fprintf(f, "static int8_t arena[%" PRId32 "] __attribute__((aligned(8)));\n\n", arena_bytes);
+    put_constants(f, p);
     for (int i = 0; i < p->n_nodes; i++) {
         put_node(f, i, &p->nodes[i], packed_of(e, i));
     }

@@ -104,21 +104,26 @@ static int pack_node(struct matrix m, int32_t rows, int32_t cols, const struct j
 static int pack_dsp(const struct lowered_node *l, struct packed_node *n) {
     const struct jfk_conv *c = &l->k.conv;
     const struct jfk_dense *d = &l->k.dense;
-    if (l->op == IR_CONV) {
+    if (l->kernel == KERNEL_CONV) {
         int32_t cols = (int32_t)c->k_h * c->k_w * c->in_c;
         const struct matrix m = {c->weights, c->out_c, cols, cols, 1, NULL};
         n->scratch_bytes = JFD_CONV_SCRATCH(cols, c->in_c);
         return pack_node(m, 2, 4, &c->rq, l->channels, c->bias, c->in_zp, n);
     }
-    if (l->op == IR_DEPTHWISE && c->depth_mult == 1) {
+    if (l->kernel == KERNEL_DEPTHWISE && c->depth_mult == 1) {
         int32_t cols = (int32_t)c->k_h * c->k_w;
         const struct matrix m = {c->weights, c->out_c, cols, 1, c->out_c, NULL};
         n->scratch_bytes = JFD_DEPTHWISE_SCRATCH(cols, c->in_c);
         return pack_node(m, 4, 1, &c->rq, l->channels, c->bias, c->in_zp, n);
     }
-    if (l->op == IR_DENSE && d->w_zp == 0) {
+    if (l->kernel == KERNEL_DENSE && d->w_zp == 0) {
         const struct matrix m = {d->weights, d->out_n, d->in_n, d->in_n, 1, NULL};
         return pack_node(m, 4, 4, &d->rq, l->channels, d->bias, d->in_zp, n);
+    }
+    if (l->kernel == KERNEL_ADD) {
+        const struct jfk_add *a = &l->k.add;
+        bool fits = a->out_mult != 0 && !a->spread && a->a_shift <= 0 && a->b_shift <= 0 && a->out_shift <= 0;
+        n->isa = fits ? ISA_DSP : ISA_PORTABLE;
     }
     return 0;
 }

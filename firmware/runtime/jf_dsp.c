@@ -2,8 +2,9 @@
  * Kernels of jf_dsp.h. SMLAD multiplies two pairs of 16 bits: activations are widened once per patch, weights stay bytes and are widened on the
  * way (SXTB16), each for two cells. Instructions: Arm v7-M Architecture Reference Manual (DDI 0403), A7. */
 #include "firmware/runtime/jf_dsp.h"
+#include "firmware/runtime/jf_dsp_int.h"
 
-#if defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE)
+#if JFD_HAVE_DSP
 #include <arm_acle.h>
 
 static inline uint32_t load32(const int8_t *p) {
@@ -19,13 +20,6 @@ static inline int16x2_t odd16(uint32_t v) {
     return r;
 }
 static inline int16x2_t even16(uint32_t v) { return __sxtb16((int8x4_t)v); }
-
-/* (a*b + 2^31) >> 32 */
-static inline int32_t high_mul(int32_t a, int32_t b) {
-    int32_t r;
-    __asm__("smmulr %0, %1, %2" : "=r"(r) : "r"(a), "r"(b));
-    return r;
-}
 
 /* How accumulators become bytes: by jfk_requantize, or the short way: every channel scaled by less than 1 (or 0), in tflm numerics; without clamping
  * when the bounds are those of the type. Each kernel is compiled for all three. */
@@ -46,7 +40,7 @@ static inline __attribute__((always_inline)) int8_t finish(enum way way, const s
     if (way == WAY_LONG) {
         return jfk_requantize(&p->rq, acc, channel);
     }
-    int32_t right = -q->shift[channel], v = high_mul((int32_t)((uint32_t)acc * 2u), q->mult[channel]);
+    int32_t right = -q->shift[channel], v = jfd_high_mul((int32_t)((uint32_t)acc * 2u), q->mult[channel]);
     v += v >> 31;
     v = ((v + (int32_t)((UINT32_C(1) << right) >> 1)) >> right) + q->out_zp;
     if (way == WAY_SHORT) {
@@ -427,7 +421,7 @@ static inline void dense4(const int8_t *in, int32_t n, const int8_t *w, int32_t 
 }
 
 void jfd_dense(const struct jfk_dense *p, const int8_t *in, int8_t *out) {
-    for (int32_t b = 0; b < p->batch; b++, in += p->in_n) {
+    for (int32_t b = 0; b < p->batch; b++, in += p->in_n, out += p->out_n) {
         const int8_t *w = p->weights;
         for (int32_t o = 0; o < p->out_n; o += 4, w += 4 * JFD_PATCH(p->in_n)) {
             int32_t acc[4], left = p->out_n - o < 4 ? p->out_n - o : 4;
@@ -436,7 +430,7 @@ void jfd_dense(const struct jfk_dense *p, const int8_t *in, int8_t *out) {
             }
             dense4(in, p->in_n, w, acc);
             for (int32_t i = 0; i < left; i++) {
-                *out++ = jfk_requantize(&p->rq, acc[i], 0);
+                out[o + i] = jfk_requantize(&p->rq, acc[i], (o + i) * p->rq_step);
             }
         }
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Convolution, depthwise and dense kernels for the DSP extension of Armv7E-M and Armv8-M (Cortex-M4, M7, M33): the same bytes as those of
+ * Kernels for the DSP extension of Armv7E-M and Armv8-M (Cortex-M4, M7, M33): the same bytes as those of
  * jf_kernels.h, from the same structs, but weights in another order and the input's zero point inside the bias, both prepared by the compiler
  * (compiler/pack.c):
  *
@@ -21,6 +21,8 @@
 void jfd_conv2d(const struct jfk_conv *p, const int8_t *in, int8_t *out, void *scratch);
 void jfd_depthwise(const struct jfk_conv *p, const int8_t *in, int8_t *out, void *scratch);
 void jfd_dense(const struct jfk_dense *p, const int8_t *in, int8_t *out);
+/* tflm numerics, operands of one shape, no scale above 1. */
+void jfd_add(const struct jfk_add *p, const int8_t *a, const int8_t *b, int8_t *out);
 
 /* Bytes of scratch. The convolution: two patches of 16 bit, and one of 8 bit when in_c is no multiple of 4. Depthwise: a pointer per tap, a padding cell. */
 #define JFD_PATCH(taps) (((taps) + 3) / 4 * 4)
