@@ -80,6 +80,9 @@ static void fill_capture(struct attempt *a) {
     a->cap->method = a->job.method;
     a->cap->clock_tol_rel = c->clock_tol_rel;
     a->cap->temperature_c = (double)NAN;
+    if (c->unit_serial[0]) {
+        (void)snprintf(a->cap->device.unit, sizeof a->cap->device.unit, "%s %s", c->type_name, c->unit_serial);
+    }
     a->cfg.min_windows = 0;
 }
 

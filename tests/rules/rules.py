@@ -47,6 +47,7 @@ CONTAINED = {
     "gelf.h": ["daemon/"],
     "zstd.h": ["measure/trace/"],
     "nettle/": ["measure/trace/"],
+    "archive": ["measure/trace/"],
 }
 # program -> libraries that must not be reached (ldd, transitively)
 NOT_LINKED = {
@@ -121,7 +122,7 @@ def rule_linked_libraries(root, build=None):
 
 def pkg_cflags():
     pkgs = ["libserialport", "libusb-1.0", "libsigrok", "glib-2.0", "jansson", "sqlite3", "libmicrohttpd", "yaml-0.1", "libelf",
-            "libzstd", "libsodium", "libcurl", "unicorn"]
+            "libzstd", "libsodium", "libcurl", "libarchive", "unicorn"]
     return subprocess.run(["pkg-config", "--cflags", *pkgs], capture_output=True, text=True, check=True).stdout.split()
 
 
