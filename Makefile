@@ -58,7 +58,7 @@ PC_bench := jansson libsodium
 PC_db := sqlite3
 PC_daemon := libmicrohttpd jansson yaml-0.1 libelf libsodium
 PC_cli := libcurl jansson
-PC_compiler := libsodium jansson
+PC_compiler := libsodium jansson yaml-0.1
 PC_runtime :=
 PC_sim := unicorn jansson
 PC_base :=
@@ -89,7 +89,7 @@ USES_jf-bench := bench power power_sigrok flash trace measure base_usb base_seri
 MAIN_jf-trace := measure/trace/main.c
 USES_jf-trace := trace measure base
 MAIN_jf-model := compiler/main.c
-USES_jf-model := compiler runtime base
+USES_jf-model := compiler runtime base_proc base
 MAIN_jf-vbench := sim/main.c
 USES_jf-vbench := sim base
 
@@ -119,7 +119,7 @@ TEST_USES_bench := bench power power_sigrok flash trace measure base_usb base_se
 TEST_USES_db := db base
 TEST_USES_daemon := daemon db trace measure base_proc base
 TEST_USES_cli := cli base
-TEST_USES_compiler := compiler runtime base
+TEST_USES_compiler := compiler runtime base_proc base
 TEST_USES_firmware := base
 TEST_USES_sim := sim base
 UNIT_SRC := $(sort $(wildcard tests/unit/*/test_*.c))
@@ -178,9 +178,10 @@ lint-run:
 
 soak: ; @./setup.sh check && $(MAKE) --no-print-directory all && tests/e2e/soak.py
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/joulefarm/boards $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man8
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/joulefarm/boards $(DESTDIR)$(PREFIX)/share/joulefarm/targets $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 755 $(READY:%=$(B)/%) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 config/boards/*.yaml $(DESTDIR)$(PREFIX)/share/joulefarm/boards
+	install -m 644 compiler/targets/*.yaml $(DESTDIR)$(PREFIX)/share/joulefarm/targets
 	install -m 644 config/*.yaml config/*.rules config/*.service $(DESTDIR)$(PREFIX)/share/joulefarm
 	install -m 644 docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 docs/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8

@@ -9,6 +9,10 @@ static const struct cmd *const commands[] = {
     &cmd_run,
     &cmd_dump,
     &cmd_emit,
+    &cmd_check,
+    &cmd_matrix,
+    &cmd_targets,
+    &cmd_vendor,
 };
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
 
