@@ -53,7 +53,7 @@ PC_power := jansson
 PC_power_sigrok := libsigrok glib-2.0 jansson
 PC_flash := jansson
 PC_measure :=
-PC_trace := libzstd libsodium jansson
+PC_trace := libzstd libsodium jansson libarchive
 PC_bench := jansson libsodium
 PC_db := sqlite3
 PC_daemon := libmicrohttpd jansson yaml-0.1 libelf libsodium
@@ -177,11 +177,14 @@ lint-run:
 	$(Q)echo '  gcc -fanalyzer'; $(MAKE) --no-print-directory B=$(B)/analyzer CFLAGS='-fanalyzer' all
 
 soak: ; @./setup.sh check && $(MAKE) --no-print-directory all && tests/e2e/soak.py
+# what `jf-model firmware` compiles
+INSTALL_FIRMWARE := firmware/LICENSE $(sort $(wildcard firmware/runtime/*.[ch] firmware/harness/*.[ch] firmware/include/*.h firmware/boards/*/*))
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/joulefarm/boards $(DESTDIR)$(PREFIX)/share/joulefarm/targets $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 755 $(READY:%=$(B)/%) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 config/boards/*.yaml $(DESTDIR)$(PREFIX)/share/joulefarm/boards
 	install -m 644 compiler/targets/*.yaml $(DESTDIR)$(PREFIX)/share/joulefarm/targets
+	for f in $(INSTALL_FIRMWARE); do install -D -m 644 $$f $(DESTDIR)$(PREFIX)/share/joulefarm/$$f; done
 	install -m 644 config/*.yaml config/*.rules config/*.service $(DESTDIR)$(PREFIX)/share/joulefarm
 	install -m 644 docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 docs/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8

@@ -184,7 +184,7 @@ int check_model(const struct ir_model *m, const struct target *t, struct check_r
     }
     check_memory(&c);
     check_whole(&c);
-    if (c.no_memory || ret_r->activation_bytes < 0) {
+    if (c.no_memory || ret_r->activation_bytes < 0 || ret_r->weight_bytes < 0) {
         check_result_done(ret_r);
         return err_set(reterr, JF_E_NOMEM, "no memory for the check");
     }

@@ -15,7 +15,14 @@ struct cmd {
     int (*run)(const struct cmd *self, int argc, char **argv); /* argv[0] is the command's name; returns the exit code */
 };
 
-extern const struct cmd cmd_check, cmd_dump, cmd_emit, cmd_matrix, cmd_run, cmd_targets, cmd_vendor;
+extern const struct cmd cmd_check;
+extern const struct cmd cmd_dump;
+extern const struct cmd cmd_emit;
+extern const struct cmd cmd_firmware;
+extern const struct cmd cmd_matrix;
+extern const struct cmd cmd_run;
+extern const struct cmd cmd_targets;
+extern const struct cmd cmd_vendor;
 
 /* One option. value NULL: a switch that sets *flag; else "--name VALUE" or "--name=VALUE" sets *text, borrowed from argv. Rows of the same
  * name, one after the other, take one value each. */

@@ -1,43 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * jf-model emit: a model as C. */
-#include <ctype.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "compiler/cmd.h"
 #include "compiler/cmd_model.h"
 #include "compiler/emit.h"
 
-static bool is_identifier(const char *s) {
-    size_t n = strlen(s);
-    if (n == 0 || n > 31 || isdigit((unsigned char)s[0])) {
-        return false;
-    }
-    for (; *s; s++) {
-        if (!isalnum((unsigned char)*s) && *s != '_') {
-            return false;
-        }
-    }
-    return true;
-}
-
-static int emit_model(const char *path, const char *id, const char *out, const char *golden, uint32_t seed, const struct cmd_model *m) {
+static int emit_model(const char *path, const char *id, const char *out, const char *golden, const struct cmd_model *m) {
     struct err e = {0};
-    struct cmd_crcs c = {0, 0};
-    int8_t *arena = NULL;
-    if (cmd_model_run(m, golden, &arena, &c, &e) < 0 || !arena) {
-        return cmd_fail(&e, path);
-    }
-    free(arena);
-    const char *base = strrchr(path, '/');
-    char source[64];
-    (void)snprintf(source, sizeof source, "%.63s", base ? base + 1 : path);
-    for (char *p = source; *p; p++) {
-        *p = isalnum((unsigned char)*p) || strchr("._-", *p) ? *p : '?';
-    }
-    struct emit_info info = {id, source, m->sha256, seed, c.last, c.all};
-    return emit_files(&m->program, &info, out, &e) < 0 ? cmd_fail(&e, path) : CMD_DONE;
+    struct cmd_emit_info i;
+    return cmd_model_info(m, path, id, golden, &i, &e) < 0 || emit_files(&m->program, &i.info, out, &e) < 0 ? cmd_fail(&e, path) : CMD_DONE;
 }
 
 static int run(const struct cmd *self, int argc, char **argv) {
@@ -56,7 +26,7 @@ static int run(const struct cmd *self, int argc, char **argv) {
     if (!cmd_parse(self, argc, argv, rows, &w, &code)) {
         return code;
     }
-    if (!id || !out || !is_identifier(id)) {
+    if (!id || !out || !cmd_is_identifier(id)) {
         return cmd_misuse(self, "wants --name (letters, digits, _; at most 31) and --out DIR");
     }
     if (cmd_seed_parse(golden, &seed) < 0) {
@@ -65,7 +35,7 @@ static int run(const struct cmd *self, int argc, char **argv) {
     if (!cmd_model_open(self, words[0], numerics_word, &m, &code)) {
         return code;
     }
-    code = emit_model(words[0], id, out, golden, seed, &m);
+    code = emit_model(words[0], id, out, golden, &m);
     cmd_model_done(&m);
     return code;
 }

@@ -55,7 +55,7 @@ static void print_row(const struct cmd_model *m, const struct target *t, const s
     if (r->verdict == CHECK_FALLBACK) {
         (void)snprintf(why, sizeof why, "%d of %d nodes on the CPU", r->cpu_nodes, m->model.n_nodes);
     }
-    printf("  %-15s %-23s %15s %15s  %s\n", t->name, check_verdict_name(r->verdict), weights, activations, why);
+    printf("  %-15s %-23s %15s %15s%s%s\n", t->name, check_verdict_name(r->verdict), weights, activations, why[0] ? "  " : "", why);
 }
 
 static json_t *row_json(const struct target *t, const struct check_result *r) {

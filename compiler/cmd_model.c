@@ -122,3 +122,37 @@ int cmd_model_run(const struct cmd_model *m, const char *input, int8_t **ret_are
     *ret_arena = arena;
     return 0;
 }
+
+bool cmd_is_identifier(const char *s) {
+    size_t n = strlen(s);
+    if (n == 0 || n > 31 || isdigit((unsigned char)s[0])) {
+        return false;
+    }
+    for (; *s; s++) {
+        if (!isalnum((unsigned char)*s) && *s != '_') {
+            return false;
+        }
+    }
+    return true;
+}
+
+int cmd_model_info(const struct cmd_model *m, const char *path, const char *id, const char *golden, struct cmd_emit_info *ret_i, struct err *reterr) {
+    struct cmd_crcs c = {0, 0};
+    int8_t *arena = NULL;
+    uint32_t seed;
+    if (cmd_seed_parse(golden, &seed) < 0) {
+        return err_set(reterr, JF_E_INVAL, "--golden wants lcg:SEED, not \"%.40s\"", golden);
+    }
+    int r = cmd_model_run(m, golden, &arena, &c, reterr);
+    if (r < 0) {
+        return r;
+    }
+    free(arena);
+    const char *base = strrchr(path, '/');
+    (void)snprintf(ret_i->source, sizeof ret_i->source, "%.63s", base ? base + 1 : path);
+    for (char *p = ret_i->source; *p; p++) {
+        *p = isalnum((unsigned char)*p) || strchr("._-", *p) ? *p : '?';
+    }
+    ret_i->info = (struct emit_info){id, ret_i->source, m->sha256, seed, c.last, c.all};
+    return 0;
+}

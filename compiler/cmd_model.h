@@ -4,7 +4,7 @@
 #define COMPILER_CMD_MODEL_H
 
 #include "compiler/cmd.h"
-#include "compiler/lower.h"
+#include "compiler/emit.h"
 
 struct cmd_model {
     void *bytes; /* owned: the model's constants point into it */
@@ -31,5 +31,15 @@ int cmd_seed_parse(const char *s, uint32_t *ret_seed);
 /* Runs a built model on the input that `input` names: "lcg:SEED", or a file of exactly the input's size. *ret_arena is the
  * caller's to free. */
 int cmd_model_run(const struct cmd_model *m, const char *input, int8_t **ret_arena, struct cmd_crcs *ret_crcs, struct err *reterr) JF_MUST_CHECK;
+
+/* Letters, digits, _; at most 31, not a digit first: what a model may be called. */
+bool cmd_is_identifier(const char *s);
+
+/* What is embedded beside the program: checksums of the run on `golden`, the source's name. */
+struct cmd_emit_info {
+    struct emit_info info; /* points to source, to the model's hash and to id */
+    char source[64];
+};
+int cmd_model_info(const struct cmd_model *m, const char *path, const char *id, const char *golden, struct cmd_emit_info *ret_i, struct err *reterr) JF_MUST_CHECK;
 
 #endif

@@ -36,12 +36,9 @@ static int64_t dilated(const struct ir_model *m, int node, int axis) { return (k
 
 /* before and behind along one axis */
 static void padding(const struct ir_model *m, int node, int axis, int64_t *ret_before, int64_t *ret_behind) {
-    const struct ir_tensor *x = in(m, node, 0), *o = out(m, node);
-    int from_end = axis ? 1 : 2;
-    int64_t total = m->nodes[node].same_padding && x ? (ir_dim(o, from_end) - 1) * stride(m, node, axis) + dilated(m, node, axis) - ir_dim(x, from_end) : 0;
-    total = total > 0 ? total : 0;
-    *ret_before = total / 2;
-    *ret_behind = total - total / 2;
+    const struct ir_node *n = &m->nodes[node];
+    *ret_before = axis ? n->pad_left : n->pad_top;
+    *ret_behind = axis ? n->pad_right : n->pad_bottom;
 }
 
 #define WINDOW(name, expr)                                                                                                                           \
@@ -84,7 +81,7 @@ static bool pad_difference(const struct ir_model *m, int node, int64_t *ret_v) {
     }
     padding(m, node, 0, &p[0], &p[1]);
     padding(m, node, 1, &p[2], &p[3]);
-    *ret_v = max64(p[1] - p[0], p[3] - p[2]);
+    *ret_v = max64(llabs((long long)(p[1] - p[0])), llabs((long long)(p[3] - p[2])));
     return true;
 }
 
@@ -131,7 +128,7 @@ SHAPE(dim_max, max64(largest(x), largest(o)))
 SHAPE(rows_columns_max, max64(max64(ir_dim(x, 1), ir_dim(x, 2)), max64(ir_dim(o, 1), ir_dim(o, 2))))
 
 static bool operands(const struct ir_model *m, int node, int64_t *ret_v) {
-    if (!is_op(m, node, IR_ADD)) {
+    if (!is_op(m, node, IR_ADD) && !is_op(m, node, IR_SUB) && !is_op(m, node, IR_MUL)) {
         return false;
     }
     *ret_v = m->nodes[node].n_inputs;
@@ -155,9 +152,8 @@ static bool depth_multiplier(const struct ir_model *m, int node, int64_t *ret_v)
 }
 
 static bool fused_activation(const struct ir_model *m, int node, int64_t *ret_v) {
-    static const int64_t plain[] = {0, 1, 0, 6};
-    int a = (int)m->nodes[node].activation;
-    *ret_v = a >= 0 && a < 4 ? plain[a] : -1;
+    enum ir_activation a = m->nodes[node].activation;
+    *ret_v = a == IR_ACT_RELU6 ? 6 : a == IR_ACT_RELU;
     return true;
 }
 
@@ -247,12 +243,20 @@ static bool power_of_two(const struct ir_model *m, int node, int64_t *ret_v) {
 /* ---- of the model ---------------------------------------------------------------------------------------------------- */
 int64_t quantity_weight_bytes(const struct ir_model *m) {
     int64_t sum = 0;
+    bool *used = calloc((size_t)m->n_tensors, sizeof *used);
+    if (!used) {
+        return -1;
+    }
     for (int i = 0; i < m->n_nodes; i++) {
-        for (int k = 1; k < 3 && has_weights(m, i); k++) {
+        for (int k = 0; k < m->nodes[i].n_inputs; k++) {
             const struct ir_tensor *t = in(m, i, k);
-            sum += t ? (int64_t)t->elements * (t->type == IR_I32 ? 4 : 1) : 0;
+            if (t && t->data && !used[m->nodes[i].inputs[k]]) {
+                used[m->nodes[i].inputs[k]] = true;
+                sum += (int64_t)t->elements * (t->type == IR_I8 ? 1 : 4);
+            }
         }
     }
+    free(used);
     return sum;
 }
 
@@ -313,7 +317,7 @@ int64_t quantity_bank_bytes(const struct ir_model *m, int node, bool weights, in
 
 static bool model_weights(const struct ir_model *m, int64_t *ret_v) {
     *ret_v = quantity_weight_bytes(m);
-    return true;
+    return *ret_v >= 0;
 }
 static bool model_activations(const struct ir_model *m, int64_t *ret_v) {
     *ret_v = quantity_activation_bytes(m);
@@ -340,7 +344,7 @@ static const struct quantity rows[] = {
     NODE("dilation_h", "dilation along rows", dilation_h),
     NODE("dilation_w", "dilation along columns", dilation_w),
     NODE("pad_max", "the widest padding of the four sides", pad_max),
-    NODE("pad_difference", "how much wider the padding behind is than that before; 0: symmetric", pad_difference),
+    NODE("pad_difference", "padding before and behind apart, the larger of both axes; 0: symmetric", pad_difference),
     NODE("spatial_axes", "1 for a one-dimensional convolution or pool, 2 for an image", spatial_axes),
     NODE("in_channels", "last dimension of the input", in_channels),
     NODE("out_channels", "last dimension of the output", out_channels),
@@ -366,7 +370,7 @@ static const struct quantity rows[] = {
     NODE("bias_bits", "bits of the widest bias, sign included", bias_bits),
     NODE("zero_point_size", "magnitude of the zero points of input and output, the larger; 0: symmetric", zero_point_size),
     NODE("power_of_two_scales", "1: every scale of inputs, weights and output is a power of two", power_of_two),
-    MODEL("weight_bytes", "bytes of all weights and biases", model_weights),
+    MODEL("weight_bytes", "bytes of all constants: weights, biases, constant operands", model_weights),
     MODEL("activation_bytes", "the largest sum of activations alive at one node", model_activations),
     MODEL("nodes", "nodes of the graph", model_nodes),
     {"layers", "nodes that the target counts as layers (`layer: true`)", true, NULL, NULL},

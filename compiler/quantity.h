@@ -17,8 +17,8 @@ struct quantity {
 const struct quantity *quantity_find(const char *name); /* NULL: there is none */
 const struct quantity *quantity_at(int i); /* in the order of the documentation; NULL behind the last */
 
-/* What a model keeps: weights and biases as they are in the file, and the largest sum of activations that are alive at one
- * node (a RESHAPE shares its input's memory). */
+/* What a model keeps: every constant as it is in the file, and the largest sum of activations that are alive at one
+ * node (a RESHAPE shares its input's memory). -1: no memory to count them. */
 int64_t quantity_weight_bytes(const struct ir_model *m);
 int64_t quantity_activation_bytes(const struct ir_model *m);
 /* Bytes of tensor t that fall to one of `banks` memories when its channels are dealt over them, `side` channels side by side in

@@ -225,7 +225,7 @@ static int read_limits(struct target_reader *r, int list, const char *at, bool m
 
 static int read_group(struct target_reader *r, int map, const char *at) {
     struct target_group *g = &r->t->groups[r->t->n_groups];
-    char field[TARGET_FIELD + 16];
+    char field[TARGET_FIELD + 32];
     int e = yaml_doc_keys(r->d, map, at, "ops|limits|runs_on_cpu|layer|source", r->e);
     e = e < 0 ? e : target_texts(r, map, at, "ops", 1, TARGET_MAX_OPS, g->ops, &g->n_ops);
     e = e < 0 ? e : target_flag(r, map, at, "runs_on_cpu", &g->on_cpu);
@@ -274,7 +274,7 @@ static int read_operators(struct target_reader *r, int root) {
 static int read_memory(struct target_reader *r, int map, const char *at, struct target_memory *m) {
     const char *holds[2];
     int n = 0, banks = yaml_doc_get(r->d, map, "banks");
-    char field[TARGET_FIELD + 16];
+    char field[TARGET_FIELD + 32];
     int e = yaml_doc_keys(r->d, map, at, "name|bytes|holds|banks|source", r->e);
     e = e < 0 ? e : target_text(r, map, at, "name", true, &m->name);
     e = e < 0 ? e : target_whole(r, map, at, "bytes", true, 1, INT64_C(1) << 40, &m->bytes);

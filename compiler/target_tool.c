@@ -43,7 +43,7 @@ static int read_report(struct target_reader *r, int map, const char *at, struct 
     }
     p->format = strcmp(format, "csv") == 0 ? TARGET_REPORT_CSV : TARGET_REPORT_LINES;
     for (int i = 0; i < n && e == 0; i++) {
-        char field[TARGET_FIELD + 16];
+        char field[TARGET_FIELD + 32];
         (void)snprintf(field, sizeof field, "%s.fields[%d]", at, i);
         e = read_field(r, yaml_doc_item(r->d, list, i), field, &p->fields[p->n_fields++]);
     }

@@ -193,7 +193,7 @@ static int read_reports(const struct vendor_job *j, const struct buf *printed, s
             e = vendor_report_read(p, (const char *)printed->data, printed->len, r, reterr);
             continue;
         }
-        char pattern[PATH_MAX];
+        char pattern[PATH_MAX + 256];
         glob_t g;
         void *bytes = NULL;
         size_t n = 0;
@@ -212,7 +212,7 @@ static int read_reports(const struct vendor_job *j, const struct buf *printed, s
 static int collect(const struct vendor_job *j, struct vendor_result *r, struct err *reterr) {
     const struct target_tool *t = j->q->tool;
     for (int i = 0; i < t->n_outputs; i++) {
-        char pattern[PATH_MAX];
+        char pattern[PATH_MAX + 256];
         glob_t g;
         (void)snprintf(pattern, sizeof pattern, "%s/%s", j->work, t->outputs[i]);
         if (glob(pattern, 0, NULL, &g) != 0) {

@@ -223,7 +223,7 @@ static void bound(const char *cache) {
 }
 
 void vendor_cache_put(const char *cache, const char *out, const struct vendor_result *r) {
-    char part[PATH_MAX], path[PATH_MAX], json[PATH_MAX];
+    char part[PATH_MAX], path[PATH_MAX], json[PATH_MAX + 16];
     struct err e = {0};
     if (make_directories(cache) != 0 || snprintf(part, sizeof part, "%s/part-XXXXXX", cache) < 0 || !mkdtemp(part)) {
         return;

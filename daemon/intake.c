@@ -156,7 +156,8 @@ static int take_result(const struct conf *conf, const struct clock_src *clock, c
     if (tools) {
         (void)json_object_set_new(tools, "joulefarmd", json_string(JF_VERSION));
     }
-    static const char *const ours[] = {"id", "job", "attempt", "bench", "firmware", "created_at", "trace"};
+    static const char *const ours[] = {"id", "job", "attempt", "bench", "firmware", "created_at", "trace",
+                                      "origin", "source_result", "model", "numerics"};
     for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) {
         (void)json_object_del(copy, ours[i]);
     }

@@ -46,6 +46,7 @@ CONTAINED = {
     "libelf.h": ["daemon/"],
     "gelf.h": ["daemon/"],
     "zstd.h": ["measure/trace/"],
+    "archive": ["measure/trace/"],
 }
 # program -> libraries that must not be reached (ldd, transitively)
 NOT_LINKED = {
@@ -120,7 +121,7 @@ def rule_linked_libraries(root, build=None):
 
 def pkg_cflags():
     pkgs = ["libserialport", "libusb-1.0", "libsigrok", "glib-2.0", "jansson", "sqlite3", "libmicrohttpd", "yaml-0.1", "libelf",
-            "libzstd", "libsodium", "libcurl", "unicorn"]
+            "libzstd", "libsodium", "libcurl", "libarchive", "unicorn"]
     return subprocess.run(["pkg-config", "--cflags", *pkgs], capture_output=True, text=True, check=True).stdout.split()
 
 
