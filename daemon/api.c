@@ -274,6 +274,8 @@ const struct api_route api_routes[] = {
     {"GET", P "/results.csv", api_results_csv, API_BODY_NONE,
      " job attempt bench board_type method verdict firmware trace origin source_result model "},
     {"GET", P "/results/{}", api_result_get, API_BODY_NONE, NULL},
+    {"POST", P "/results/{}/reanalyze", api_reanalyze, API_BODY_JSON, NULL},
+    {"GET", P "/compare", api_compare, API_BODY_NONE, " results allow "},
     {"GET", P "/results/{}/windows", api_result_windows, API_BODY_NONE, NULL},
     {"GET", P "/traces/{}", api_trace_get, API_BODY_NONE, NULL},
     {"GET", P "/traces/{}/view", api_trace_view, API_BODY_NONE, " from_s to_s points "},

@@ -10,6 +10,8 @@
 #include "daemon/farm.h"
 #include "daemon/http.h"
 #include "daemon/hub.h"
+#include "daemon/shop.h"
+#include "daemon/tool.h"
 #include "db/store.h"
 
 struct api {
@@ -18,6 +20,9 @@ struct api {
     struct hub *hub;
     struct farm *farm;
     const struct clock_src *clock;
+    struct shop *shop;
+    const struct tools *tools;
+    int waiting; /* HTTP threads that wait for an order of the shop; atomic */
 };
 struct http_handler api_handler(struct api *a);
 
@@ -79,6 +84,7 @@ api_fn api_job_post, api_job_validate, api_job_list, api_job_get, api_job_attemp
     api_jobs_cancel;
 api_fn api_attempt_get, api_attempt_log;
 api_fn api_result_list, api_result_get, api_result_windows, api_results_csv;
+api_fn api_reanalyze, api_compare;
 api_fn api_trace_get, api_trace_view, api_trace_stats, api_trace_content;
 api_fn api_events;
 
