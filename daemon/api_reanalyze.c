@@ -43,7 +43,7 @@ static void finish(struct order *o, int result, const struct err *e) {
     o->over = true;
     (void)pthread_cond_signal(&o->ended);
     (void)pthread_mutex_unlock(&o->lock);
-    if (result < 0) { /* those who were told 202 learn it here */
+    if (result < 0 && result != JF_E_CONFLICT) { /* those who were told 202 learn it here */
         struct store_event ev = {.type = "reanalysis.failed"};
         (void)snprintf(ev.job, sizeof ev.job, "%s", o->r->source.job);
         (void)snprintf(ev.bench, sizeof ev.bench, "%s", o->r->source.bench);

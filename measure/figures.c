@@ -25,6 +25,20 @@ static void rc_term(struct analysis *a, int k) {
     a->rc_per_farad[k] = v * (edge_resistance(a, p1) * mean_of(&p1->i, p1->cells) - edge_resistance(a, p0) * mean_of(&p0->i, p0->cells));
 }
 
+static void window_burden(const struct analysis *a, int k) {
+    const struct integral *s = &a->window_sums[k];
+    struct measure_window *w = &a->r->windows[k];
+    const struct measure_instrument *in = &a->cap->instrument;
+    double drop = 0, known = 0;
+    for (int g = 0; g < in->n_ranges; g++)
+        if (in->ranges[g].shunt_ohm > 0) {
+            drop += in->ranges[g].shunt_ohm * s->range_i[g];
+            known += s->range_cells[g];
+        }
+    w->burden_mean_v = known > 0 ? drop / s->cells : NAN;
+    w->burden_max_v = known > 0 ? s->burden_max_v : NAN;
+}
+
 static double edge_u(const struct analysis *a, int k, double idle_w) {
     double p0 = mean_of(&a->probes[2 * k].p, a->probes[2 * k].cells) - idle_w;
     double p1 = mean_of(&a->probes[2 * k + 1].p, a->probes[2 * k + 1].cells) - idle_w;
@@ -92,6 +106,11 @@ void analysis_window_figures(struct analysis *a) {
         w->voltage_mean_v = mean_of(&s->v, s->cells);
         w->net_energy_j = r->idle.has ? w->energy_j - r->idle.power_w * w->duration_s : NAN;
         w->edge_u_j = edge_u(a, k, 0);
+        w->clipped = s->clipped;
+        w->overrange = s->over;
+        window_burden(a, k);
+        w->spike_energy_j = s->spike ? w->energy_j + s->spike_w * a->dt : NAN;
+        w->spike_share = s->cells > 0 ? s->spike_cells / s->cells : 0;
         w->near_range_change = s->cells > 0 ? s->near_change / s->cells : 0;
         w->device_s = q->device_hz > 0 ? (double)q->device_ticks / q->device_hz : NAN;
         for (int g = 0; g < MEASURE_MAX_RANGES; g++)
@@ -319,6 +338,37 @@ static int latency_figure(struct analysis *a, struct err *reterr) {
     return finish(a, f, &b, 2, reterr);
 }
 
+static void quality(struct analysis *a) {
+    struct measure_result *r = a->r;
+    struct measure_quality *q = &r->quality;
+    double t = 0, spike[MEASURE_MAX_WINDOWS];
+    int n = 0;
+    *q = (struct measure_quality){.burden_mean_v = NAN, .burden_max_v = NAN, .spike_energy_j = NAN};
+    q->burden_subtracted = analysis_burden_subtracted(a);
+    for (int k = 0; k < r->n_windows; k++)
+        t += r->windows[k].found ? r->windows[k].duration_s : 0;
+    for (int k = 0; k < r->n_windows; k++) {
+        const struct measure_window *w = &r->windows[k];
+        if (!w->found || t <= 0)
+            continue;
+        double share = w->duration_s / t;
+        for (int g = 0; g < MEASURE_MAX_RANGES; g++)
+            q->range_share[g] += w->range_share[g] * share;
+        q->near_range_change += w->near_range_change * share;
+        q->spike_share += w->spike_share * share;
+        q->clipped += w->clipped;
+        q->overrange += w->overrange;
+        if (isfinite(w->burden_mean_v))
+            q->burden_mean_v = (isnan(q->burden_mean_v) ? 0 : q->burden_mean_v) + w->burden_mean_v * share;
+        if (isfinite(w->burden_max_v))
+            q->burden_max_v = fmax(isnan(q->burden_max_v) ? 0 : q->burden_max_v, w->burden_max_v);
+        if (w->usable && isfinite(w->spike_energy_j))
+            spike[n++] = w->spike_energy_j / w->inferences;
+    }
+    if (n > 0)
+        q->spike_energy_j = measure_median(spike, (size_t)n);
+}
+
 int analysis_figures(struct analysis *a, struct err *reterr) {
     struct measure_result *r = a->r;
     double e = 0, t = 0, v = 0;
@@ -335,6 +385,7 @@ int analysis_figures(struct analysis *a, struct err *reterr) {
     }
     r->power_mean_w = t > 0 ? e / t : NAN;
     r->voltage_v = t > 0 ? v : NAN;
+    quality(a);
     int rc = energy_figure(a, false, &r->energy, reterr);
     if (rc == 0)
         rc = energy_figure(a, true, &r->net, reterr);

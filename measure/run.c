@@ -21,7 +21,8 @@ static void analysis_free(struct analysis *a) {
 static void name_sources(struct analysis *a) {
     const struct measure_instrument *in = &a->cap->instrument;
     if (in->serial[0])
-        snprintf(a->analyzer_source, sizeof a->analyzer_source, "%s %s %s, %s", in->driver, in->model, in->serial, in->spec_source);
+        snprintf(a->analyzer_source, sizeof a->analyzer_source, "%s %s %s, %s", in->driver, in->model, in->serial,
+                 in->calibration[0] ? in->calibration : in->spec_source);
     if (a->cap->device.unit[0])
         snprintf(a->board_source, sizeof a->board_source, "board %s", a->cap->device.unit);
 }
@@ -34,12 +35,15 @@ static void result_init(struct analysis *a) {
         struct measure_window *w = &r->windows[k];
         w->from_s = w->to_s = w->duration_s = w->energy_j = w->net_energy_j = w->charge_c = NAN;
         w->power_mean_w = w->power_peak_w = w->voltage_mean_v = w->edge_u_j = w->device_s = NAN;
+        w->burden_mean_v = w->burden_max_v = w->spike_energy_j = NAN;
     }
 }
 
 int measure_run(const struct measure_source *src, const struct measure_capture *cap, const struct measure_config *cfg,
                 struct measure_result *ret_result, struct err *reterr) {
     int rc = measure_capture_check(cap, reterr);
+    if (rc == 0)
+        rc = measure_config_check(cfg, reterr);
     if (rc < 0)
         return rc;
     struct analysis *a = calloc(1, sizeof *a);
