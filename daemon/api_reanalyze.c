@@ -20,6 +20,7 @@ struct order {
     bool over;
     struct api *a;
     struct reanalysis *r;
+    int64_t after; /* the last event before it was ordered */
     int result;
     struct err err;
 };
@@ -37,12 +38,6 @@ static void leave(struct order *o) {
 }
 
 static void finish(struct order *o, int result, const struct err *e) {
-    (void)pthread_mutex_lock(&o->lock);
-    o->result = result;
-    o->err = *e;
-    o->over = true;
-    (void)pthread_cond_signal(&o->ended);
-    (void)pthread_mutex_unlock(&o->lock);
     if (result < 0 && result != JF_E_CONFLICT) { /* those who were told 202 learn it here */
         struct store_event ev = {.type = "reanalysis.failed"};
         (void)snprintf(ev.job, sizeof ev.job, "%s", o->r->source.job);
@@ -52,6 +47,12 @@ static void finish(struct order *o, int result, const struct err *e) {
         (void)snprintf(ev.text, sizeof ev.text, "%s", e->text);
         (void)!store_event_add(o->a->store, &ev, NULL);
     }
+    (void)pthread_mutex_lock(&o->lock);
+    o->result = result;
+    o->err = *e;
+    o->over = true;
+    (void)pthread_cond_signal(&o->ended);
+    (void)pthread_mutex_unlock(&o->lock);
     leave(o);
 }
 
@@ -78,6 +79,7 @@ static struct order *order_new(struct api *a, struct reanalysis *r) {
     o->a = a;
     o->r = r;
     o->holders = 2;
+    o->after = store_event_last(a->store);
     return o;
 }
 
@@ -100,7 +102,8 @@ static void answer(struct api_call *c, struct order *o) {
     struct reanalysis *r = o->r;
     http_reply_header(c->rp, "Location", "/api/v1/results/%s", r->id);
     if (!await(c->a, o)) {
-        api_json(c, 202, json_pack("{s:s, s:s, s:s}", "id", r->id, "state", "analysing", "source_result", r->source.id));
+        api_json(c, 202, json_pack("{s:s, s:s, s:s, s:I}", "id", r->id, "state", "analysing", "source_result", r->source.id,
+                                   "after", (json_int_t)o->after));
         return;
     }
     struct store_idem again;

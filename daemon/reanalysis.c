@@ -117,7 +117,7 @@ static int run_jf_trace(const struct reanalysis *r, const struct tools *tools, j
     const struct tool_spec spec = {.argv = argv,
                                    .deadline_ms = tools->deadline_ms,
                                    .memory_bytes = tools->memory_bytes,
-                                   .file_bytes = 1, /* it only prints */
+                                   .file_bytes = 1 << 16, /* it only prints */
                                    .output_max = INTAKE_RESULT_MAX};
     struct tool_end end;
     int rc = tool_run(&tools->env, &spec, &end, reterr);

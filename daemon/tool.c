@@ -103,6 +103,9 @@ int tool_run(const struct tool_env *env, const struct tool_spec *spec, struct to
     r.out = proc_output_fd(env->proc, r.p, 1);
     r.err = proc_output_fd(env->proc, r.p, 2);
     rc = follow(env, spec, &r, reterr);
+    while (r.said > 0 && ret_end->complaint[r.said - 1] == ' ') {
+        ret_end->complaint[--r.said] = '\0';
+    }
     if (rc < 0) {
         struct proc_exit ex; /* SIGTERM first: a compiler driver takes its own children and its folder with it */
         (void)proc_stop(env->proc, env->clock, r.p, GRACE_MS, &ex);
