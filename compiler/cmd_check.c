@@ -51,18 +51,41 @@ static void print_memory(const char *what, int64_t bytes, int64_t have) {
 }
 
 
-static void print_violation(const struct cmd_model *m, const struct check_violation *v) {
-    if (v->node < 0) {
-        printf("\nmodel: ");
-    } else {
-        printf("\nnode %d (%s): ", v->node, ir_op_name(m->model.nodes[v->node].op));
+/* Violations of one limit by several nodes are told together. */
+static bool same_limit(const struct check_violation *a, const struct check_violation *b) {
+    return (a->node < 0) == (b->node < 0) && a->effect == b->effect && a->change == b->change && a->source == b->source && strcmp(a->rule, b->rule) == 0 && strcmp(a->limit, b->limit) == 0;
+}
+
+static void print_group(const struct cmd_model *m, const struct check_result *r, int first) {
+    const struct check_violation *v = &r->violations[first];
+    const char *then = v->effect == TARGET_FALLBACK ? ": runs on the CPU" : v->effect == TARGET_REQUANTIZE ? ": needs requantization" : "";
+    bool is_operator = strcmp(v->rule, "operator") == 0;
+    for (int i = 0; i < first; i++) {
+        if (same_limit(&r->violations[i], v)) {
+            return;
+        }
     }
-    if (strcmp(v->rule, "operator") == 0) {
-        printf("%s", v->limit);
+    if (is_operator) {
+        printf("\n%s%s\n", v->limit, then);
     } else {
-        printf("%s is %" PRId64 ", the limit is %s", v->rule, v->value, v->limit);
+        printf("\n%s must be %s%s\n", v->rule, v->limit, then);
     }
-    printf("%s\n", v->effect == TARGET_FALLBACK ? ": runs on the CPU" : v->effect == TARGET_REQUANTIZE ? ": needs requantization" : "");
+    for (int i = first; i < r->n_violations; i++) {
+        const struct check_violation *x = &r->violations[i];
+        if (!same_limit(x, v)) {
+            continue;
+        }
+        if (x->node < 0) {
+            printf("  model");
+        } else {
+            printf("  node %d (%s)", x->node, ir_op_name(m->model.nodes[x->node].op));
+        }
+        if (is_operator) {
+            printf("\n");
+        } else {
+            printf(": %" PRId64 "\n", x->value);
+        }
+    }
     if (v->change) {
         printf("  change: %s\n", v->change);
     }
@@ -81,7 +104,7 @@ static void print_text(const struct cmd_model *m, const struct target *t, const 
         printf("  %-11s %d of %d run on the CPU\n", "nodes", r->cpu_nodes, m->model.n_nodes);
     }
     for (int i = 0; i < r->n_violations; i++) {
-        print_violation(m, &r->violations[i]);
+        print_group(m, r, i);
     }
     if (t->n_unknown) {
         printf("\nnot known of this target (maturity: %s):\n", t->maturity);
