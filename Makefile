@@ -53,17 +53,18 @@ PC_power := jansson
 PC_power_sigrok := libsigrok glib-2.0 jansson
 PC_flash := jansson
 PC_measure :=
-PC_trace := libzstd libsodium jansson libarchive
+PC_trace := libzstd nettle libsodium jansson libarchive
 PC_bench := jansson libsodium
 PC_db := sqlite3
 PC_daemon := libmicrohttpd jansson yaml-0.1 libelf libsodium
 PC_cli := libcurl jansson
-PC_compiler := libsodium jansson
+PC_compiler := libsodium jansson yaml-0.1
 PC_runtime :=
 PC_sim := unicorn jansson
 PC_base :=
 PC_base_proc :=
 CFLAGS_runtime := -O3
+CFLAGS_trace := -O3
 
 define module
 OBJ_$(1) := $$(SRC_$(1):%.c=$$(B)/obj/%.o)
@@ -180,9 +181,10 @@ soak: ; @./setup.sh check && $(MAKE) --no-print-directory all && tests/e2e/soak.
 # what `jf-model firmware` compiles
 INSTALL_FIRMWARE := firmware/LICENSE $(sort $(wildcard firmware/runtime/*.[ch] firmware/harness/*.[ch] firmware/include/*.h firmware/boards/*/*))
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/joulefarm/boards $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man8
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/joulefarm/boards $(DESTDIR)$(PREFIX)/share/joulefarm/targets $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 755 $(READY:%=$(B)/%) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 config/boards/*.yaml $(DESTDIR)$(PREFIX)/share/joulefarm/boards
+	install -m 644 compiler/targets/*.yaml $(DESTDIR)$(PREFIX)/share/joulefarm/targets
 	for f in $(INSTALL_FIRMWARE); do install -D -m 644 $$f $(DESTDIR)$(PREFIX)/share/joulefarm/$$f; done
 	install -m 644 config/*.yaml config/*.rules config/*.service $(DESTDIR)$(PREFIX)/share/joulefarm
 	install -m 644 docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
