@@ -67,6 +67,9 @@ void attempt_instrument(const struct power_info *p, struct measure_instrument *m
 static int fill_capture(struct attempt *a, struct err *reterr) {
     const struct bench_conf *c = &a->w->conf;
     attempt_instrument(&a->info, &a->cap->instrument);
+    if (a->second) {
+        a->cap->instrument.n_markers = a->second_info.n_markers; /* who delivers the markers decides */
+    }
     struct capture_view v = {0};
     capture_get_view(a->capture, &v);
     if (v.period_s > 0) {
