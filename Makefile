@@ -199,5 +199,6 @@ help:
 -include tests/fuzz/fuzz.mk
 -include tests/bench/bench.mk
 -include tests/bench/coverage.mk
+-include tests/oracle/oracle.mk
 
 -include $(shell find $(B)/obj $(B)/unit -name '*.d' 2>/dev/null)
