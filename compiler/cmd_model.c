@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "compiler/onnx.h"
 #include "compiler/tflite.h"
 #include "firmware/runtime/jf_model.h"
 
@@ -24,7 +25,12 @@ int cmd_model_read(const char *path, struct cmd_model *ret_m, struct err *reterr
     unsigned char hash[crypto_hash_sha256_BYTES];
     memset(m, 0, sizeof *m);
     int r = file_read(path, TFLITE_MAX_BYTES, &m->bytes, &m->n, reterr);
-    r = r < 0 ? r : tflite_read(m->bytes, m->n, &m->model, reterr);
+    if (r >= 0) { /* a .tflite carries its mark at byte 4; protobuf has none */
+        bool tflite = m->n >= 8 && memcmp((const char *)m->bytes + 4, "TFL3", 4) == 0;
+        size_t len = strlen(path);
+        bool onnx = !tflite && len > 5 && strcmp(path + len - 5, ".onnx") == 0;
+        r = onnx ? onnx_read(m->bytes, m->n, &m->model, reterr) : tflite_read(m->bytes, m->n, &m->model, reterr);
+    }
     if (r < 0) {
         cmd_model_done(m);
         return r;
