@@ -18,6 +18,7 @@
 
 #define PREFIX "/api/v1"
 #define CURSOR_MAX 96
+#define SESSION_BYTES_MAX (32u << 20) /* an archive of a published session; the largest known one has 2 MB */
 
 /* ---- answers ------------------------------------------------------------------------------------------------------
  */
@@ -275,6 +276,7 @@ const struct api_route api_routes[] = {
      " job attempt bench board_type method verdict firmware trace origin source_result model "},
     {"GET", P "/results/{}", api_result_get, API_BODY_NONE, NULL},
     {"GET", P "/results/{}/windows", api_result_windows, API_BODY_NONE, NULL},
+    {"POST", P "/import", api_import_post, API_BODY_BYTES, NULL},
     {"GET", P "/traces/{}", api_trace_get, API_BODY_NONE, NULL},
     {"GET", P "/traces/{}/view", api_trace_view, API_BODY_NONE, " from_s to_s points "},
     {"GET", P "/traces/{}/stats", api_trace_stats, API_BODY_NONE, " from_s to_s "},
@@ -337,6 +339,9 @@ static size_t on_limit(void *user, const char *method, const char *path) {
     }
     if (r->body == API_BODY_JSON) {
         return JOBSPEC_BYTES_MAX;
+    }
+    if (r->fn == api_import_post) {
+        return SESSION_BYTES_MAX;
     }
     return (size_t)(r->fn == api_firmware_post ? a->conf->max_firmware_bytes : a->conf->max_input_bytes);
 }

@@ -8,6 +8,7 @@
 
 #include "daemon/conf.h"
 #include "daemon/farm.h"
+#include "daemon/helper.h"
 #include "daemon/http.h"
 #include "daemon/hub.h"
 #include "db/store.h"
@@ -18,6 +19,7 @@ struct api {
     struct hub *hub;
     struct farm *farm;
     const struct clock_src *clock;
+    struct helper helper;
 };
 struct http_handler api_handler(struct api *a);
 
@@ -79,6 +81,7 @@ api_fn api_job_post, api_job_validate, api_job_list, api_job_get, api_job_attemp
     api_jobs_cancel;
 api_fn api_attempt_get, api_attempt_log;
 api_fn api_result_list, api_result_get, api_result_windows, api_results_csv;
+api_fn api_import_post, api_result_export;
 api_fn api_trace_get, api_trace_view, api_trace_stats, api_trace_content;
 api_fn api_events;
 

@@ -59,7 +59,7 @@ static int check_config(const char *path) {
 
 static int make_data_dir(struct program *p, struct err *reterr) {
     static const char *const dirs[] = {"",         "/spool",          "/traces",      "/logs",
-                                       "/benches", "/blobs/firmware", "/blobs/inputs"};
+                                       "/benches", "/blobs/firmware", "/blobs/inputs", "/blobs/sessions"};
     char path[BLOB_PATH_SIZE];
     int r = 0;
     for (size_t i = 0; i < sizeof dirs / sizeof dirs[0] && r == 0; i++) {
@@ -139,7 +139,11 @@ static int start(struct program *p, struct err *reterr) {
     if (r < 0) {
         return r;
     }
-    p->api = (struct api){p->conf, p->store, p->hub, p->farm, clock_system()};
+    p->api = (struct api){.conf = p->conf, .store = p->store, .hub = p->hub, .farm = p->farm, .clock = clock_system()};
+    r = helper_init(&p->api.helper, clock_system(), p->conf->data_dir, p->conf->http_threads, reterr);
+    if (r < 0) {
+        return r;
+    }
     const struct http_handler h = api_handler(&p->api);
     return http_start(p->conf->listen, p->conf->port, p->conf->http_threads, &h, &p->http, reterr);
 }

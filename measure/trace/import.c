@@ -249,6 +249,8 @@ static int read_source(struct import_source *src, const char *what, struct impor
         rc = err_set_at(reterr, JF_E_NOT_FOUND, what, "no energy session: neither trace1-energy.bin nor results.json");
     } else {
         s->format = eembc ? IMPORT_EEMBC : IMPORT_MLCOMMONS;
+        s->facts.voltage_v = NAN;
+        (void)snprintf(s->facts.runner, sizeof s->facts.runner, eembc ? "EEMBC EnergyRunner" : "MLCommons runner");
         rc = eembc ? import_eembc(src, s, reterr) : import_mlcommons(src, s, reterr);
     }
     if (rc >= 0) {
@@ -260,14 +262,44 @@ static int read_source(struct import_source *src, const char *what, struct impor
     return rc;
 }
 
-int import_session_read(const char *path, struct import_session *ret_s, struct err *reterr) {
+static int read_path(const char *path, struct import_session *ret_s, struct import_samples *keep, struct err *reterr) {
     struct import_source src = {.dirfd = -1};
     int rc = open_source(path, &src, reterr);
     if (rc < 0)
         return rc;
+    src.keep = keep;
     rc = read_source(&src, path, ret_s, reterr);
     import_source_done(&src);
     return rc;
+}
+
+int import_session_read(const char *path, struct import_session *ret_s, struct err *reterr) {
+    return read_path(path, ret_s, NULL, reterr);
+}
+
+int import_session_read_samples(const char *path, struct import_session *ret_s, struct import_samples *ret_k,
+                                struct err *reterr) {
+    *ret_k = (struct import_samples){0};
+    int rc = read_path(path, ret_s, ret_k, reterr);
+    if (rc < 0)
+        import_samples_done(ret_k);
+    return rc;
+}
+
+void import_samples_done(struct import_samples *k) {
+    free(k->energy_uj);
+    *k = (struct import_samples){0};
+}
+
+int import_samples_grow(struct import_samples *keep, int64_t n, float **ret_at, struct err *reterr) {
+    float *more = realloc(keep->energy_uj, (size_t)(keep->n + n) * sizeof *more);
+    if (!more)
+        return err_set(reterr, JF_E_NOMEM, "no memory for %lld samples", (long long)(keep->n + n));
+    keep->energy_uj = more;
+    *ret_at = more + keep->n;
+    keep->n += n;
+    keep->run_end[keep->n_runs++] = keep->n;
+    return 0;
 }
 
 int import_session_read_memory(const void *bytes, size_t n, struct import_session *ret_s, struct err *reterr) {

@@ -148,6 +148,7 @@ static int compute(struct import_session *s, struct import_window *w, const stru
     }
     w->inferences = (int64_t)inferences;
     w->energy_j = e * 1e-6;
+    w->from_s = t[0];
     w->duration_s = t[1] - t[0];
     print_begin(&w->figures[IMPORT_BEGIN], t[0]);
     import_fixed(&w->figures[IMPORT_ENERGY], e, 3);
@@ -166,6 +167,23 @@ static const char *log_count(const char *line) {
     return p && strstr(line, "[dut]") ? p + 14 : NULL;
 }
 
+/* The samples and where the timestamps fall on them. */
+static int keep_samples(struct import_samples *keep, const struct import_session *s, const struct import_file *f,
+                        const double *t, int n, struct err *reterr) {
+    float *to;
+    int64_t at, end;
+    int rc = import_samples_grow(keep, s->samples, &to, reterr);
+    if (rc < 0)
+        return rc;
+    for (int64_t i = 0; i < s->samples; i++)
+        to[i] = float_at(f, HEAD + 4 * (size_t)i);
+    for (int k = 0; k < n; k++) {
+        measure_rule_eembc(s->rate_hz, t[k], t[k], &at, &end);
+        keep->marks[keep->n_marks++] = at < s->samples ? at : s->samples - 1;
+    }
+    return 0;
+}
+
 int import_eembc(struct import_source *src, struct import_session *s, struct err *reterr) {
     struct import_file f = {0};
     double t[MAX_STAMPS];
@@ -181,6 +199,8 @@ int import_eembc(struct import_source *src, struct import_session *s, struct err
         rc = compute(s, &s->windows[k], &f, t + s->leading + 2 * k, reterr);
     if (rc >= 0)
         rc = import_check_log(src, s, log_count, "results.txt", " windows", reterr);
+    if (rc >= 0 && src->keep)
+        rc = keep_samples(src->keep, s, &f, t, n, reterr);
     import_file_done(&f);
     return rc;
 }

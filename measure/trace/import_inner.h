@@ -31,6 +31,7 @@ extern const char *const import_names[IMPORT_N_FILES];
 struct import_source {
     int dirfd;
     struct import_file files[IMPORT_N_FILES]; /* data NULL: not there */
+    struct import_samples *keep;              /* where the readers put the samples; NULL: nowhere */
 };
 
 /* An archive (tar, gzip or zstd around it) of at most one session, in one folder at any depth; other regular files in it
@@ -64,6 +65,9 @@ int import_printed(struct import_source *src, struct import_session *s, struct e
  * runs says nothing. count: where a line's count begins, NULL: not a run. source and noun word the differences. */
 int import_check_log(struct import_source *src, struct import_session *s, const char *(*count)(const char *line), const char *source,
                      const char *noun, struct err *reterr) JF_MUST_CHECK;
+
+/* Room for n more samples in keep; *ret_at is where they go. */
+int import_samples_grow(struct import_samples *keep, int64_t n, float **ret_at, struct err *reterr) JF_MUST_CHECK;
 
 void import_differ(struct import_session *s, const char *fmt, ...) JF_PRINTF(2, 3);
 void import_fixed(struct import_value *v, double x, int digits); /* computed text with that many decimals */

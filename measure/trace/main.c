@@ -22,7 +22,7 @@ static const char usage[] =
     "  events   the recorded events, one JSON object per line\n"
     "  analyse  recompute the result                           [--rule edge|eembc|mlcommons] [--windows]\n"
     "  import   recompute a published energy session (EEMBC EnergyRunner or MLCommons runner) in the directory or tar\n"
-    "           archive FILE and compare it with its results.txt\n"
+    "           archive FILE and compare it with its results.txt        [--result] [--trace OUT]\n"
     "\n"
     "options:\n"
     "  --json       machine-readable output (view and events always are)\n"
@@ -30,6 +30,8 @@ static const char usage[] =
     "  --to S       end of the span\n"
     "  --points N   pixels of a view (1000)\n"
     "  --rule R     window rule instead of the stored one\n"
+    "  --result     import: the session as a result, one JSON document\n"
+    "  --trace OUT  import: the same, and its samples as the new trace file OUT\n"
     "  --help       this text\n"
     "  --version    version\n"
     "\n"
@@ -37,10 +39,10 @@ static const char usage[] =
     "results.txt (import); 2 wrong usage\n";
 
 struct options {
-    bool json, windows;
+    bool json, windows, result;
     double from, to;
     int points;
-    const char *rule;
+    const char *rule, *trace;
 };
 
 static int complain(const struct err *e) {
@@ -177,12 +179,43 @@ static int cmd_analyse(struct trace_reader *r, const char *path, const struct op
     return analyse(path, &cfg, o);
 }
 
+/* --result: one JSON document, {"session", "result", "windows", "trace"} or {"error"}; a session that contradicts its
+ * results.txt is an error here. The daemon reads this. */
+static int import_document(const char *path, const struct options *o, struct import_session *s, struct import_samples *k) {
+    struct err e = {0};
+    struct trace_summary sum = {0};
+    int rc = import_session_read_samples(path, s, k, &e);
+    if (rc == 0 && s->n_differences > 0)
+        rc = err_set(&e, JF_E_PARSE, "the session contradicts itself: %s", s->differences[0]);
+    bool traced = rc == 0 && o->trace && s->facts.voltage_v > 0;
+    if (traced)
+        rc = import_trace_write(s, k, o->trace, &sum, &e);
+    if (rc < 0) {
+        (void)print_json(json_pack("{s:{s:s, s:s, s:s}}", "error", "code", err_word(e.code), "where", e.where, "text", e.text));
+        return complain(&e);
+    }
+    json_t *doc = import_result_json(s);
+    if (doc && (json_object_set_new(doc, "session", import_session_json(s)) < 0 ||
+                json_object_set_new(doc, "trace",
+                                    traced ? json_pack("{s:s, s:I, s:f}", "sha256", sum.sha256, "size", (json_int_t)sum.size, "duration_s",
+                                                       sum.duration_s)
+                                           : json_null()) < 0)) {
+        json_decref(doc);
+        doc = NULL;
+    }
+    return print_json(doc);
+}
+
 static int cmd_import(const char *dir, const struct options *o) {
     struct err e = {0};
     struct import_session *s = malloc(sizeof *s);
+    struct import_samples *k = calloc(1, sizeof *k);
     int status = 1;
-    if (!s) {
+    if (!s || !k) {
         fprintf(stderr, "jf-trace: out of memory\n");
+    } else if (o->result || o->trace) {
+        status = import_document(dir, o, s, k);
+        import_samples_done(k);
     } else if (import_session_read(dir, s, &e) < 0) {
         status = complain(&e);
     } else {
@@ -194,6 +227,7 @@ static int cmd_import(const char *dir, const struct options *o) {
         if (s->n_differences > 0)
             fprintf(stderr, "jf-trace: %s: %s (%d differences)\n", dir, s->differences[0], s->n_differences);
     }
+    free(k);
     free(s);
     return status;
 }
@@ -208,6 +242,7 @@ static bool number(const char *text, double *ret) {
 static int parse(int argc, char **argv, struct options *o, int *ret_status) {
     static const struct option longs[] = {{"json", no_argument, NULL, 'j'},          {"from", required_argument, NULL, 'f'}, {"to", required_argument, NULL, 't'},
                                           {"points", required_argument, NULL, 'p'},  {"rule", required_argument, NULL, 'r'}, {"windows", no_argument, NULL, 'w'},
+                                          {"result", no_argument, NULL, 'R'},        {"trace", required_argument, NULL, 'T'},
                                           {"help", no_argument, NULL, 'h'},          {"version", no_argument, NULL, 'V'},    {NULL, 0, NULL, 0}};
     double points = 0;
     bool good = true;
@@ -219,6 +254,12 @@ static int parse(int argc, char **argv, struct options *o, int *ret_status) {
             break;
         case 'w':
             o->windows = true;
+            break;
+        case 'R':
+            o->result = true;
+            break;
+        case 'T':
+            o->trace = optarg;
             break;
         case 'f':
             good = good && number(optarg, &o->from);

@@ -2,6 +2,7 @@
 """Foreign energy sessions and the archives that hold them, made by Python's own tarfile: good ones, and every kind that must be refused."""
 import gzip
 import io
+import json
 import os
 import struct
 import tarfile
@@ -48,14 +49,16 @@ def zstd_raw(data):
     return out
 
 
-def zstd_rle(n):
-    """A zstd frame of n * 65536 zero bytes in 4 bytes each: a bomb."""
-    return struct.pack("<IBQ", 0xFD2FB528, 0xE0, n * 65536) + b"".join(struct.pack("<I", 65536 << 3 | 1 << 1 | (k == n - 1))[:3] + b"\0" for k in range(n))
+def zstd_bomb(head, n):
+    """head, then n * 65536 zero bytes in 4 bytes each."""
+    out = struct.pack("<IBQ", 0xFD2FB528, 0xE0, len(head) + n * 65536) + struct.pack("<I", len(head) << 3)[:3] + head
+    return out + b"".join(struct.pack("<I", 65536 << 3 | 1 << 1 | (k == n - 1))[:3] + b"\0" for k in range(n))
 
 
-def pattern(n):
-    """n bytes that do not compress."""
-    return b"".join(struct.pack("<I", (k * 2654435761 ^ k >> 3) & 0xFFFFFFFF) for k in range((n + 3) // 4))[:n]
+def announced(name, size):
+    info = tarfile.TarInfo(name)
+    info.size = size
+    return info.tobuf(tarfile.GNU_FORMAT)
 
 
 def good_archives(files):
@@ -91,11 +94,50 @@ def bad_archives(files):
     yield "nothing", b"", ()
     yield "empty archive", bytes(10240), ("empty",)
     yield "a bomb of gzip", gzip.compress(tar({**files, "zeros": bytes(60 << 20)})), ("zeros", "times its size")
-    yield "a bomb of zstd", zstd_rle(2000), ()
-    yield "a giant that is announced", tar({})[:0] + giant(), ("giant", "bytes")
+    yield "a bomb of zstd", zstd_bomb(announced("zeros", 50 << 20), 800), ("zeros", "times its size")
+    yield "a giant that is announced", announced("giant", 1 << 40) + bytes(10240), ("giant", "bytes")
 
 
-def giant():
-    info = tarfile.TarInfo("giant")
-    info.size = 1 << 40
-    return info.tobuf(tarfile.GNU_FORMAT) + bytes(10240)
+
+def bad_sessions():
+    """(what, files, words): a good session with one thing wrong in it, of each runner."""
+    files, floats = files_of(EEMBC), lambda at, value: files["trace1-energy.bin"][:at] + struct.pack("<f", value) + files["trace1-energy.bin"][at + 4:]
+    t = json.loads(files["trace1-timestamps.json"])
+    stamps = lambda x: {**files, "trace1-timestamps.json": json.dumps(x).encode()}  # noqa: E731
+    text = files["results.txt"].decode()
+    yield "a NaN among the energies", {**files, "trace1-energy.bin": floats(5 + 4 * 77, float("nan"))}, ("trace1-energy.bin", "sample 77")
+    yield "an infinity among the energies", {**files, "trace1-energy.bin": floats(5 + 4 * 78, float("inf"))}, ("trace1-energy.bin", "sample 78")
+    yield "a rate of 0", {**files, "trace1-energy.bin": floats(1, 0.0)}, ("trace1-energy.bin", "0 Hz")
+    yield "a negative rate", {**files, "trace1-energy.bin": floats(1, -1000.0)}, ("trace1-energy.bin", "-1000 Hz")
+    yield "half a sample", {**files, "trace1-energy.bin": files["trace1-energy.bin"][:-2]}, ("trace1-energy.bin", "cut off")
+    yield "another trace", {**files, "trace1-energy.bin": b"JFTRACE1" + bytes(1000)}, ("trace1-energy.bin", "0x4A")
+    yield "half a trace", {**files, "trace1-energy.bin": files["trace1-energy.bin"][:5 + 4 * 20000]}, ("trace1-timestamps.json", "outside the trace")
+    yield "a timestamp behind the trace", stamps(t[:-1] + [1e6]), ("trace1-timestamps.json", "outside the trace")
+    yield "a negative timestamp", stamps([-1.0] + t[1:]), ("trace1-timestamps.json element 0", "outside the trace")
+    yield "unsorted timestamps", stamps(t[:3] + [t[4], t[3]] + t[5:]), ("trace1-timestamps.json element 4", "not in order")
+    yield "a window of no duration", stamps(t[:2] + [t[1]] + t[3:]), ("trace1-timestamps.json element 2", "not in order")
+    yield "too few timestamps", stamps(t[:-2]), ("trace1-timestamps.json", "do not hold")
+    yield "cut off timestamps", {**files, "trace1-timestamps.json": files["trace1-timestamps.json"][:-9]}, ("trace1-timestamps.json line", "JSON")
+    yield "another energy printed", {**files, "results.txt": text.replace("1820.454", "1820.455").encode()}, ("1820.455",)
+    yield "another count in the log", {**files, "log.txt": files["log.txt"].replace(b"m-infer-start-300", b"m-infer-start-299")}, ("log.txt line",)
+    yield "no median", {**files, "results.txt": text[:text.index("Median energy")].encode()}, ("results.txt", "cut off")
+    files = files_of(MLCOMMONS)
+    runs = json.loads(files["results.json"])
+    changed = lambda fn: {**files, "results.json": json.dumps([fn(json.loads(json.dumps(r))) if k == 2 else r for k, r in enumerate(runs)]).encode()}  # noqa: E731
+
+    def put(key, value):
+        def fn(run):
+            run["power" if key in run["power"] else "infer"][key] = value
+            return run
+        return fn
+    samples = runs[2]["power"]["samples"]
+    yield "a NaN in results.json", changed(put("samples", [float("nan")] + samples[1:])), ("results.json line",)
+    yield "a text among the samples", changed(put("samples", samples[:9] + ["1"] + samples[10:])), ("results.json run 2 sample 9",)
+    yield "events out of order", changed(put("timestamps", runs[2]["power"]["timestamps"][::-1])), ("results.json run 2 timestamp", "order")
+    yield "an event behind the samples", changed(put("timestamps", [["00", 1], ["01", len(samples) + 1]])), ("results.json run 2 timestamp 1", "outside")
+    yield "one event", changed(put("timestamps", [["00", 1]])), ("results.json run 2 timestamps", "two events")
+    yield "no inferences", changed(put("iterations", 0)), ("results.json run 2 infer.iterations",)
+    yield "two voltages", changed(put("voltage", 3.3)), ("results.json run 2 power.voltage", "another voltage")
+    yield "a run less", {**files, "results.json": json.dumps(runs[:-1]).encode()}, ("results.json", "4 runs")
+    yield "no array", {**files, "results.json": b"{}"}, ("results.json", "array")
+    yield "files of two runners", {**files_of(EEMBC), "results.json": files["results.json"]}, ("two runners",)
