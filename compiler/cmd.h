@@ -15,7 +15,7 @@ struct cmd {
     int (*run)(const struct cmd *self, int argc, char **argv); /* argv[0] is the command's name; returns the exit code */
 };
 
-extern const struct cmd cmd_dump, cmd_emit, cmd_firmware, cmd_run;
+extern const struct cmd cmd_diff, cmd_dump, cmd_emit, cmd_firmware, cmd_requantize, cmd_run;
 
 /* One option. value NULL: a switch that sets *flag; else "--name VALUE" or "--name=VALUE" sets *text, borrowed from argv. */
 struct cmd_option {

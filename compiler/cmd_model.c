@@ -87,8 +87,7 @@ int cmd_seed_parse(const char *s, uint32_t *ret_seed) {
     return 0;
 }
 
-/* Fills the input from a seed or a file of exactly the right size. */
-static int fill_input(const struct cmd_model *m, const char *input, int8_t *dst, struct err *reterr) {
+int cmd_model_input(const struct cmd_model *m, const char *input, int8_t *dst, struct err *reterr) {
     int32_t n = m->model.tensors[m->model.input].elements;
     uint32_t seed;
     if (strncmp(input, "lcg:", 4) == 0) {
@@ -118,7 +117,7 @@ int cmd_model_run(const struct cmd_model *m, const char *input, int8_t **ret_are
     if (!arena) {
         return err_set(reterr, JF_E_NOMEM, "no memory for the arena");
     }
-    int r = fill_input(m, input, arena + m->program.offset[m->model.input], reterr);
+    int r = cmd_model_input(m, input, arena + m->program.offset[m->model.input], reterr);
     if (r < 0) {
         free(arena);
         return r;
@@ -127,6 +126,22 @@ int cmd_model_run(const struct cmd_model *m, const char *input, int8_t **ret_are
     program_run(&m->program, arena, add_crc, ret_crcs);
     *ret_arena = arena;
     return 0;
+}
+
+int cmd_model_layers(const struct cmd_model *m, const char *input, struct layers *ret_l, struct err *reterr) {
+    memset(ret_l, 0, sizeof *ret_l);
+    int8_t *in = malloc((size_t)m->model.tensors[m->model.input].elements);
+    if (!in) {
+        return err_set(reterr, JF_E_NOMEM, "no memory for the input");
+    }
+    int r = cmd_model_input(m, input, in, reterr);
+    r = r < 0 ? r : layers_run(&m->program, in, ret_l, reterr);
+    free(in);
+    if (r >= 0) {
+        (void)snprintf(ret_l->model_sha256, sizeof ret_l->model_sha256, "%s", m->sha256);
+        (void)snprintf(ret_l->input, sizeof ret_l->input, "%s", input);
+    }
+    return r;
 }
 
 bool cmd_is_identifier(const char *s) {

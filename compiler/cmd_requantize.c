@@ -93,15 +93,6 @@ struct study {
     int n_rows, inputs, agree;
 };
 
-static int tensor_of(const struct ir_model *m, const char *name) {
-    for (int i = 0; i < m->n_tensors; i++) {
-        if (strcmp(m->tensors[i].name, name) == 0) {
-            return i;
-        }
-    }
-    return -1;
-}
-
 /* The largest absolute real value of each tensor over the set. */
 static int calibrate(const struct cmd_model *m, const struct set *set, double *max_abs, struct err *reterr) {
     for (int i = 0; i < set->n; i++) {
@@ -111,7 +102,7 @@ static int calibrate(const struct cmd_model *m, const struct set *set, double *m
             return r;
         }
         for (int k = 0; k < l.n; k++) {
-            int t = tensor_of(&m->model, l.list[k].tensor);
+            int t = l.list[k].index;
             for (int32_t v = 0; t >= 0 && v < l.list[k].n; v++) {
                 max_abs[t] = fmax(max_abs[t], fabs((l.list[k].values[v] - l.list[k].zero_point) * l.list[k].scale));
             }

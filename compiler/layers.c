@@ -64,6 +64,7 @@ static void collect(void *ctx, int node, const int8_t *out, int32_t n) {
     }
     memcpy(y->values, out, (size_t)n);
     y->node = node;
+    y->index = c->p->nodes[node].out[c->k];
     y->n = n;
     y->crc = jfm_crc32(0, out, n);
     y->scale = (double)ir_scale(t, 0);
@@ -153,6 +154,7 @@ static int read_layer(const json_t *o, struct layers *l, struct err *reterr) {
         return err_set(reterr, JF_E_PARSE, "layers[%d] needs elements (from 1), crc32 (8 hex digits), and may have node, op, tensor, scale, zero_point, values", i);
     }
     y->node = node;
+    y->index = -1;
     y->n = n;
     y->zero_point = zero;
     (void)snprintf(y->op, sizeof y->op, "%s", op);
@@ -199,7 +201,7 @@ static int read_transcript(const char *text, struct layers *l, struct err *reter
         if (r < 0) {
             return r;
         }
-        y->node = -1;
+        y->node = y->index = -1;
         y->n = n;
         if (hex32(crc, &y->crc) < 0) {
             return err_set(reterr, JF_E_PARSE, "line %d: the checksum has to have 8 hex digits", line);

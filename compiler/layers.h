@@ -12,7 +12,7 @@
 #include "compiler/lower.h"
 
 struct layer {
-    int node; /* -1: not known (a board counts its outputs) */
+    int node, index; /* node, and its output's index among the model's tensors; -1: not known (a board counts its outputs) */
     char op[24], tensor[64];
     int32_t n;
     double scale; /* 0: not known */

@@ -6,7 +6,7 @@
 #include "compiler/cmd.h"
 
 static const struct cmd *const commands[] = {
-    &cmd_run,
+    &cmd_run, &cmd_diff, &cmd_requantize,
     &cmd_dump,
     &cmd_emit,
     &cmd_firmware,

@@ -209,7 +209,9 @@ static int reorder(struct onnx_cx *cx, struct onnx_value *v, const int32_t *perm
     if (ir_set_shape(&cx->m->tensors[out], rank, shape) < 0) {
         return onnx_unsupported(reterr, "a tensor of an absurd shape");
     }
-    (void)snprintf(cx->m->tensors[out].name, sizeof cx->m->tensors[out].name, "%.50s/%s", cx->m->tensors[v->tensor].name, perm ? "transposed" : "reshaped");
+    char name[64];
+    (void)snprintf(name, sizeof name, "%.50s/%s", cx->m->tensors[v->tensor].name, perm ? "transposed" : "reshaped");
+    memcpy(cx->m->tensors[out].name, name, sizeof name);
     int r = onnx_same_quantization(cx, v->tensor, out, reterr);
     v->tensor = out;
     return r;
