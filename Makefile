@@ -53,7 +53,7 @@ PC_power := jansson
 PC_power_sigrok := libsigrok glib-2.0 jansson
 PC_flash := jansson
 PC_measure :=
-PC_trace := libzstd libsodium jansson libarchive
+PC_trace := libzstd nettle libsodium jansson libarchive
 PC_bench := jansson libsodium
 PC_db := sqlite3
 PC_daemon := libmicrohttpd jansson yaml-0.1 libelf libsodium
@@ -65,6 +65,7 @@ PC_sim := unicorn jansson
 PC_base :=
 PC_base_proc :=
 CFLAGS_runtime := -O3
+CFLAGS_trace := -O3
 
 define module
 OBJ_$(1) := $$(SRC_$(1):%.c=$$(B)/obj/%.o)

@@ -174,6 +174,6 @@ int cmd_model_info(const struct cmd_model *m, const char *path, const char *id, 
     for (char *p = ret_i->source; *p; p++) {
         *p = isalnum((unsigned char)*p) || strchr("._-", *p) ? *p : '?';
     }
-    ret_i->info = (struct emit_info){id, ret_i->source, m->sha256, seed, c.last, c.all};
+    ret_i->info = (struct emit_info){id, ret_i->source, m->sha256, seed, c.last, c.all, NULL};
     return 0;
 }

@@ -131,5 +131,7 @@ void jfk_softmax(const struct jfk_softmax *p, const int8_t *in, int8_t *out); /*
 
 /* x * mult * 2^(shift - 31), double rounding. mult above INT32_MIN, shift -31..31. */
 int32_t jfk_multiply(int32_t x, int32_t mult, int shift);
+/* What every kernel does with the accumulator of channel ch: scaled, rounded, moved to the output's zero point, clamped. */
+int8_t jfk_requantize(const struct jfk_requant *q, int32_t acc, int32_t ch);
 
 #endif
