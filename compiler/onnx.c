@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "compiler/onnx_impl.h"
+#include "compiler/passes.h"
 
 #define MAX_VALUES 16384
 #define FLOAT ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT
@@ -45,6 +46,15 @@ int onnx_uses(const struct onnx_cx *cx, const char *name) {
         n += cx->g->output[i]->name && strcmp(cx->g->output[i]->name, name) == 0;
     }
     return n;
+}
+
+int onnx_float_uses(const struct onnx_cx *cx, const char *name) {
+    int quantized = 0;
+    for (size_t i = 0; i < cx->g->n_node; i++) {
+        const Onnx__NodeProto *n = cx->g->node[i];
+        quantized += n->n_input && n->op_type && strcmp(n->op_type, "QuantizeLinear") == 0 && strcmp(n->input[0], name) == 0;
+    }
+    return onnx_uses(cx, name) - quantized;
 }
 
 int onnx_define_name(struct onnx_cx *cx, const char *name, const struct onnx_value *v, struct err *reterr) {
@@ -391,6 +401,7 @@ int onnx_read(const void *bytes, size_t n, struct ir_model *ret_m, struct err *r
         r = convert_node(&cx, i, reterr);
     }
     r = r < 0 ? r : graph_output(&cx, reterr);
+    r = r < 0 ? r : ir_normalize(ret_m, reterr);
     free(cx.values);
     free(cx.pending_from);
     onnx__model_proto__free_unpacked(p, NULL);

@@ -17,8 +17,8 @@
 
 #define ONNX_MAX_BYTES (64u << 20)
 
-/* Reads a whole file's bytes, which are not needed afterwards. ret_m: ir_done() frees it, also after an error. The result has not
- * passed ir_check() yet. JF_E_PARSE: no ONNX file, damaged, contradictory; JF_E_UNSUPPORTED: float, another operator or form;
+/* Reads a whole file's bytes, which are not needed afterwards. ret_m: ir_done() frees it, also after an error. The result has
+ * passed ir_check(). JF_E_PARSE: no ONNX file, damaged, contradictory; JF_E_UNSUPPORTED: float, another operator or form;
  * both with the node's index, operator and name. JF_E_NOMEM. */
 int onnx_read(const void *bytes, size_t n, struct ir_model *ret_m, struct err *reterr) JF_MUST_CHECK;
 

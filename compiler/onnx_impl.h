@@ -63,6 +63,7 @@ struct onnx_cx {
 
 struct onnx_value *onnx_find(const struct onnx_cx *cx, const char *name); /* NULL: unknown */
 int onnx_uses(const struct onnx_cx *cx, const char *name); /* how many node inputs and graph outputs read it */
+int onnx_float_uses(const struct onnx_cx *cx, const char *name); /* of these, how many are no QuantizeLinear */
 /* Input k of the node: absent is JF_E_PARSE. Pointers into values become invalid with onnx_define(). */
 int onnx_input(const struct onnx_cx *cx, size_t k, struct onnx_value *ret_v, struct err *reterr) JF_MUST_CHECK;
 bool onnx_has_input(const struct onnx_cx *cx, size_t k);
@@ -96,7 +97,7 @@ struct onnx_place {
     const int32_t *shape; /* in the model */
     int rank;
     const int32_t *order; /* which element of the file goes to each place of the model; NULL: as it is */
-    bool symmetric;       /* zero points are taken off, all 0 in the model */
+    bool symmetric;       /* zero points are taken off, all 0 in the model; so they are beside several scales */
     int32_t scale_axis;   /* axis of the model's shape that a scale per channel belongs to; -1: one scale only */
     int32_t file_axis;    /* the same in the file's */
 };

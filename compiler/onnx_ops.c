@@ -320,7 +320,7 @@ static int dense(struct onnx_cx *cx, struct onnx_value *x, const struct onnx_val
         }
     }
     int wt = -1, bt = -1;
-    struct onnx_place p = {shape, 2, order, true, 0, transposed ? 0 : 1};
+    struct onnx_place p = {shape, 2, order, false, 0, transposed ? 0 : 1}; /* the kernel takes a zero point beside one scale */
     r = onnx_constant(cx, w, &p, &wt, reterr);
     free(order);
     r = r < 0 ? r : onnx_bias(cx, b, x->tensor, wt, shape[0], &bt, reterr);

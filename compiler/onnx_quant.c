@@ -144,7 +144,7 @@ int onnx_quantize(struct onnx_cx *cx, struct err *reterr) {
     }
     v.integer = true;
     if (onnx_pending(cx, v.tensor)) {
-        if (onnx_uses(cx, v.name) > 1) { /* other readers would see the float */
+        if (onnx_float_uses(cx, v.name) > 0) { /* they would see the float */
             return onnx_unsupported(reterr, "'%s' is also read as float by another node", v.name);
         }
         r = onnx_set_quantization(cx, v.tensor, s, z, reterr);
@@ -280,15 +280,16 @@ int onnx_constant(struct onnx_cx *cx, const struct onnx_value *v, const struct o
         inner *= place->shape[d];
     }
     int32_t shift = a.type == UINT8 ? 128 : 0;
+    bool symmetric = place->symmetric || s.n > 1;
     for (int64_t k = 0; k < a.n; k++) {
         int64_t c = s.n > 1 ? k / inner % s.n : 0;
         int64_t zp = z.n == 0 ? 0 : onnx_array_int(&z, z.n > 1 ? c : 0);
-        int64_t q = onnx_array_int(&a, place->order ? place->order[k] : k) - (place->symmetric ? zp : shift);
+        int64_t q = onnx_array_int(&a, place->order ? place->order[k] : k) - (symmetric ? zp : shift);
         if (q < -128 || q > 127) {
-            return onnx_unsupported(reterr, "'%s': weights less their zero point leave int8 (%lld); quantize them symmetrically", v->name, (long long)q);
+            return onnx_unsupported(reterr, "'%s': weights less their zero point leave int8 (%lld); quantize them symmetrically", t->name, (long long)q);
         }
         data[k] = (int8_t)q;
-        zero[c] = place->symmetric ? 0 : (int32_t)(zp - shift);
+        zero[c] = symmetric ? 0 : (int32_t)(zp - shift);
     }
     t->data = (const uint8_t *)data;
     t->zero_points = zero;

@@ -10,7 +10,7 @@
 
 #define FLOAT ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT
 
-/* A RESHAPE of a plain value to dims. */
+/* A RESHAPE of a value in the file's order to dims. */
 static int reshape_to(struct onnx_cx *cx, const struct onnx_value *x, int rank, const int64_t *dims, struct err *reterr) {
     int32_t shape[IR_MAX_DIMS] = {1, 1, 1, 1, 1};
     int64_t n = 1;
@@ -39,23 +39,36 @@ static int reshape_to(struct onnx_cx *cx, const struct onnx_value *x, int rank, 
     return r < 0 ? r : onnx_define(cx, 0, &v, reterr);
 }
 
-static int plain_input(struct onnx_cx *cx, struct onnx_value *ret_x, struct err *reterr) {
+/* Input 0 with its elements in the file's order, and the shape that the file sees: reordered only where something would move. */
+static int flat_input(struct onnx_cx *cx, struct onnx_value *ret_x, int64_t shape[IR_MAX_DIMS], struct err *reterr) {
     int r = onnx_activation(cx, 0, ret_x, reterr);
-    return r < 0 ? r : onnx_to_plain(cx, ret_x, reterr);
+    if (r < 0) {
+        return r;
+    }
+    const int32_t *s = cx->m->tensors[ret_x->tensor].shape;
+    bool last = ret_x->layout == ONNX_LAST, four = ret_x->logical_rank == 4;
+    if (last && s[3] != 1 && s[1] * s[2] != 1) {
+        r = onnx_to_plain(cx, ret_x, reterr);
+        s = cx->m->tensors[ret_x->tensor].shape;
+        last = false;
+    }
+    for (int d = 0; r >= 0 && d < ret_x->logical_rank; d++) {
+        shape[d] = !last ? s[d] : d == 0 ? s[0] : d == 1 ? s[3] : four && d == 2 ? s[1] : s[2];
+    }
+    return r;
 }
 
 static int op_reshape(struct onnx_cx *cx, struct err *reterr) {
     struct onnx_value x = {0};
-    int64_t dims[IR_MAX_DIMS + 3] = {0}, known = 1;
-    int r = plain_input(cx, &x, reterr);
+    int64_t dims[IR_MAX_DIMS + 3] = {0}, from[IR_MAX_DIMS] = {0}, known = 1;
+    int r = flat_input(cx, &x, from, reterr);
     int rank = r < 0 ? r : onnx_const_ints(cx, 1, IR_MAX_DIMS + 3, dims, reterr), free_axis = -1;
     if (rank < 0) {
         return rank;
     }
-    const struct ir_tensor *t = &cx->m->tensors[x.tensor];
     for (int d = 0; d < rank; d++) {
         if (dims[d] == 0 && !onnx_attr_int(cx->node, "allowzero", 0)) {
-            dims[d] = d < t->rank ? t->shape[d] : 0;
+            dims[d] = d < x.logical_rank ? from[d] : 0;
         }
         if (dims[d] == -1 && free_axis < 0) {
             free_axis = d;
@@ -64,25 +77,25 @@ static int op_reshape(struct onnx_cx *cx, struct err *reterr) {
         }
     }
     if (free_axis >= 0) {
-        dims[free_axis] = t->elements / known;
+        dims[free_axis] = cx->m->tensors[x.tensor].elements / known;
     }
     return reshape_to(cx, &x, rank, dims, reterr);
 }
 
 static int op_flatten(struct onnx_cx *cx, struct err *reterr) {
     struct onnx_value x = {0};
-    int r = plain_input(cx, &x, reterr);
+    int64_t from[IR_MAX_DIMS] = {0};
+    int r = flat_input(cx, &x, from, reterr);
     if (r < 0) {
         return r;
     }
-    const struct ir_tensor *t = &cx->m->tensors[x.tensor];
     int64_t axis = onnx_attr_int(cx->node, "axis", 1), dims[2] = {1, 1};
-    axis = axis < 0 ? axis + t->rank : axis;
-    if (axis < 0 || axis > t->rank) {
-        return err_set(reterr, JF_E_PARSE, "axis %lld of a tensor with %d axes", (long long)axis, t->rank);
+    axis = axis < 0 ? axis + x.logical_rank : axis;
+    if (axis < 0 || axis > x.logical_rank) {
+        return err_set(reterr, JF_E_PARSE, "axis %lld of a tensor with %d axes", (long long)axis, x.logical_rank);
     }
-    for (int d = 0; d < t->rank; d++) {
-        dims[d < axis ? 0 : 1] *= t->shape[d];
+    for (int d = 0; d < x.logical_rank; d++) {
+        dims[d < axis ? 0 : 1] *= from[d];
     }
     return reshape_to(cx, &x, 2, dims, reterr);
 }
@@ -113,23 +126,22 @@ static int axes_of(const struct onnx_cx *cx, int rank, int64_t *axes, struct err
 
 static int op_squeeze(struct onnx_cx *cx, struct err *reterr) {
     struct onnx_value x = {0};
-    int64_t axes[IR_MAX_DIMS] = {0}, dims[IR_MAX_DIMS] = {0};
-    int r = plain_input(cx, &x, reterr), rank = 0;
+    int64_t axes[IR_MAX_DIMS] = {0}, dims[IR_MAX_DIMS] = {0}, from[IR_MAX_DIMS] = {0};
+    int r = flat_input(cx, &x, from, reterr), rank = 0;
     if (r < 0) {
         return r;
     }
-    const struct ir_tensor *t = &cx->m->tensors[x.tensor];
-    int n = axes_of(cx, t->rank, axes, reterr);
-    for (int d = 0; n >= 0 && d < t->rank; d++) {
-        bool gone = n == 0 && t->shape[d] == 1;
+    int n = axes_of(cx, x.logical_rank, axes, reterr);
+    for (int d = 0; n >= 0 && d < x.logical_rank; d++) {
+        bool gone = n == 0 && from[d] == 1;
         for (int i = 0; i < n; i++) {
             gone |= axes[i] == d;
         }
-        if (gone && t->shape[d] != 1) {
-            return err_set(reterr, JF_E_PARSE, "axis %d has %d elements and cannot go", d, t->shape[d]);
+        if (gone && from[d] != 1) {
+            return err_set(reterr, JF_E_PARSE, "axis %d has %lld elements and cannot go", d, (long long)from[d]);
         }
         if (!gone) {
-            dims[rank++] = t->shape[d];
+            dims[rank++] = from[d];
         }
     }
     return n < 0 ? n : reshape_to(cx, &x, rank, dims, reterr);
@@ -137,24 +149,23 @@ static int op_squeeze(struct onnx_cx *cx, struct err *reterr) {
 
 static int op_unsqueeze(struct onnx_cx *cx, struct err *reterr) {
     struct onnx_value x = {0};
-    int64_t axes[IR_MAX_DIMS] = {0}, dims[2 * IR_MAX_DIMS] = {0};
-    int r = plain_input(cx, &x, reterr);
+    int64_t axes[IR_MAX_DIMS] = {0}, dims[2 * IR_MAX_DIMS] = {0}, from[IR_MAX_DIMS] = {0};
+    int r = flat_input(cx, &x, from, reterr);
     if (r < 0) {
         return r;
     }
-    const struct ir_tensor *t = &cx->m->tensors[x.tensor];
-    int n = axes_of(cx, -t->rank, axes, reterr), from = 0;
-    for (int d = 0; n >= 0 && d < t->rank + n; d++) {
+    int n = axes_of(cx, -x.logical_rank, axes, reterr), at = 0;
+    for (int d = 0; n >= 0 && d < x.logical_rank + n; d++) {
         bool fresh = false;
         for (int i = 0; i < n; i++) {
             fresh |= axes[i] == d;
         }
-        if (!fresh && from >= t->rank) {
+        if (!fresh && at >= x.logical_rank) {
             return err_set(reterr, JF_E_PARSE, "an axis is named twice");
         }
-        dims[d] = fresh ? 1 : t->shape[from++];
+        dims[d] = fresh ? 1 : from[at++];
     }
-    return n < 0 ? n : reshape_to(cx, &x, t->rank + n, dims, reterr);
+    return n < 0 ? n : reshape_to(cx, &x, x.logical_rank + n, dims, reterr);
 }
 
 static bool is_perm(const int32_t *perm, int rank, int a, int b, int c) { return rank == 4 && perm[0] == 0 && perm[1] == a && perm[2] == b && perm[3] == c; }
@@ -476,6 +487,7 @@ static int op_resize(struct onnx_cx *cx, struct err *reterr) {
     struct ir_node *nd = &cx->m->nodes[node];
     nd->align_corners = align;
     nd->half_pixel = half;
+    nd->size[0] = (int32_t)hw[0], nd->size[1] = (int32_t)hw[1];
     int32_t shape[4] = {t->shape[0], (int32_t)hw[0], (int32_t)hw[1], t->shape[3]};
     t = &cx->m->tensors[x.tensor];
     if (ir_set_shape(&cx->m->tensors[nd->output], 4, shape) < 0) {
