@@ -58,7 +58,7 @@ PC_bench := jansson libsodium
 PC_db := sqlite3
 PC_daemon := libmicrohttpd jansson yaml-0.1 libelf libsodium
 PC_cli := libcurl jansson
-PC_compiler := libsodium jansson libprotobuf-c
+PC_compiler := libsodium jansson yaml-0.1 libprotobuf-c
 CFLAGS_compiler := -I$(B)/gen
 PC_runtime :=
 PC_sim := unicorn jansson
@@ -180,7 +180,7 @@ check-tsan:
 	@JF_BUILD=$(CURDIR)/build/tsan tests/run.py --label tsan tests/e2e/test_measure.py tests/e2e/test_cancel.py
 
 LINT_SRC := $(foreach m,$(MODULES),$(SRC_$(m))) $(foreach p,$(READY),$(MAIN_$(p)))
-LINT_FLAGS = $(CPPFLAGS) $(CSTD) $(call pc,--cflags $(sort $(foreach m,$(MODULES),$(PC_$(m)))))
+LINT_FLAGS = $(CPPFLAGS) -I$(B)/gen $(CSTD) $(call pc,--cflags $(sort $(foreach m,$(MODULES),$(PC_$(m)))))
 lint: ; @./setup.sh lint && $(MAKE) --no-print-directory all && $(MAKE) --no-print-directory lint-run
 .PHONY: lint-run
 lint-run:
@@ -193,9 +193,10 @@ soak: ; @./setup.sh check && $(MAKE) --no-print-directory all && tests/e2e/soak.
 # what `jf-model firmware` compiles
 INSTALL_FIRMWARE := firmware/LICENSE $(sort $(wildcard firmware/runtime/*.[ch] firmware/harness/*.[ch] firmware/include/*.h firmware/boards/*/*))
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/joulefarm/boards $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man8
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/joulefarm/boards $(DESTDIR)$(PREFIX)/share/joulefarm/targets $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 755 $(READY:%=$(B)/%) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 config/boards/*.yaml $(DESTDIR)$(PREFIX)/share/joulefarm/boards
+	install -m 644 compiler/targets/*.yaml $(DESTDIR)$(PREFIX)/share/joulefarm/targets
 	for f in $(INSTALL_FIRMWARE); do install -D -m 644 $$f $(DESTDIR)$(PREFIX)/share/joulefarm/$$f; done
 	install -m 644 config/*.yaml config/*.rules config/*.service $(DESTDIR)$(PREFIX)/share/joulefarm
 	install -m 644 docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1

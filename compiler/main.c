@@ -9,6 +9,10 @@ static const struct cmd *const commands[] = {
     &cmd_run, &cmd_diff, &cmd_requantize,
     &cmd_dump,
     &cmd_emit,
+    &cmd_check,
+    &cmd_matrix,
+    &cmd_targets,
+    &cmd_vendor,
     &cmd_firmware,
 };
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
@@ -19,7 +23,7 @@ static void usage(FILE *f) {
         (void)fprintf(f, "  %-9s %s\n", commands[k]->name, commands[k]->summary);
     }
     (void)fprintf(f, "\n`jf-model COMMAND --help` lists a command's options.\n"
-                     "Exit status: 0 done, 1 a model or a file was refused, 2 wrong usage.\n");
+                     "Exit status: 0 done, 1 a model or a file was refused, or illegal on the target, 2 wrong usage.\n");
 }
 
 int main(int argc, char **argv) {
