@@ -123,4 +123,4 @@ static int run(const struct cmd *self, int argc, char **argv) {
     return code;
 }
 
-const struct cmd cmd_diff = {"diff", "A B [OPTIONS]", "compares two models, or a model and answers of `run --layers` or of a board, layer by layer; status 3: they differ", run};
+const struct cmd cmd_diff = {"diff", "A B [OPTIONS]", "compares two models, or a model and answers of a run or a board, layer by layer; status 3: they differ", run};

@@ -5,7 +5,7 @@
 #define COMPILER_ONNX_IMPL_H
 
 #include "compiler/onnx.h"
-#include "onnx/onnx.pb-c.h"
+#include <onnx/onnx.pb-c.h>
 
 /* ---- onnx_proto.c ------------------------------------------------------------------------------------------------ */
 /* The parsed file without anything that nests without bound (subgraphs, sequences). Freed with onnx__model_proto__free_unpacked. */
