@@ -173,8 +173,10 @@ int client_json(struct client *c, const char *method, const char *path, const js
     return r;
 }
 
-int client_upload(struct client *c, const char *path, const void *bytes, size_t n, json_t **ret_doc, struct err *reterr) {
-    return run(c, "POST", path, "Content-Type: application/octet-stream", bytes, n, ret_doc, reterr);
+int client_upload(struct client *c, const char *path, const char *type, const void *bytes, size_t n, json_t **ret_doc, struct err *reterr) {
+    char header[96];
+    (void)snprintf(header, sizeof header, "Content-Type: %.60s", type);
+    return run(c, "POST", path, header, bytes, n, ret_doc, reterr);
 }
 
 static size_t take_file(char *data, size_t size, size_t n, void *user) { return fwrite(data, size, n, user) * size; }

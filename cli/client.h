@@ -23,8 +23,8 @@ const char *client_server(const struct client *c);
  * A problem document becomes the error: its code mapped to JF_E_*, detail and pointer in the text; JF_E_GONE: the server
  * could not be reached. Blocks at most 60 s. */
 int client_json(struct client *c, const char *method, const char *path, const json_t *body, json_t **ret_doc, struct err *reterr) JF_MUST_CHECK;
-/* POST of raw bytes (application/octet-stream). */
-int client_upload(struct client *c, const char *path, const void *bytes, size_t n, json_t **ret_doc, struct err *reterr) JF_MUST_CHECK;
+/* POST of raw bytes of this content type. */
+int client_upload(struct client *c, const char *path, const char *type, const void *bytes, size_t n, json_t **ret_doc, struct err *reterr) JF_MUST_CHECK;
 /* GET into a file, written under a temporary name and renamed; nothing is left behind on failure. Not bounded in size (traces). */
 int client_download(struct client *c, const char *path, const char *file, struct err *reterr) JF_MUST_CHECK;
 

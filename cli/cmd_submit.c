@@ -30,7 +30,7 @@ static int upload(struct client *c, const char *where, const char *path, char **
     if (r < 0) {
         return err_prefix(reterr, "%s", path);
     }
-    r = client_upload(c, where, bytes, n, &doc, reterr);
+    r = client_upload(c, where, "application/octet-stream", bytes, n, &doc, reterr);
     free(bytes);
     if (r < 0) {
         (void)err_prefix(reterr, "%s", path);

@@ -18,6 +18,7 @@
 
 #define PREFIX "/api/v1"
 #define CURSOR_MAX 96
+#define SESSION_BYTES_MAX (32u << 20) /* an archive of a published session; the largest known one has 2 MB */
 
 /* ---- answers ------------------------------------------------------------------------------------------------------
  */
@@ -53,6 +54,13 @@ static void put_problem(const struct http_request *rq, struct http_reply *rp, in
 
 void api_problem(struct api_call *c, int status, const char *code, const char *pointer, const char *text) {
     put_problem(c->rq, c->rp, status, code, pointer, text);
+}
+void api_problem_with(struct api_call *c, int status, const char *code, const char *pointer, const char *text,
+                      json_t *members) {
+    json_t *doc = problem_doc(status, code, pointer, text, c->rq->id);
+    (void)json_object_update_missing(doc, members);
+    json_decref(members);
+    put_doc(c->rp, status, "application/problem+json", doc);
 }
 void api_error(struct api_call *c, const struct err *e) {
     api_problem(c, err_http_status(e->code), err_word(e->code), e->where, e->text);
@@ -270,11 +278,14 @@ const struct api_route api_routes[] = {
     {"GET", P "/attempts/{}", api_attempt_get, API_BODY_NONE, NULL},
     {"GET", P "/attempts/{}/log", api_attempt_log, API_BODY_NONE, " offset "},
     {"GET", P "/results", api_result_list, API_BODY_NONE,
-     " limit cursor job attempt bench board_type method verdict firmware trace "},
+     " limit cursor job attempt bench board_type method verdict firmware trace origin source_result model "},
     {"GET", P "/results.csv", api_results_csv, API_BODY_NONE,
-     " job attempt bench board_type method verdict firmware trace "},
+     " job attempt bench board_type method verdict firmware trace origin source_result model "},
     {"GET", P "/results/{}", api_result_get, API_BODY_NONE, NULL},
+    {"POST", P "/results/{}/reanalyze", api_reanalyze, API_BODY_JSON, NULL},
+    {"GET", P "/compare", api_compare, API_BODY_NONE, " results allow "},
     {"GET", P "/results/{}/windows", api_result_windows, API_BODY_NONE, NULL},
+    {"POST", P "/import", api_import_post, API_BODY_BYTES, NULL},
     {"GET", P "/traces/{}", api_trace_get, API_BODY_NONE, NULL},
     {"GET", P "/traces/{}/view", api_trace_view, API_BODY_NONE, " from_s to_s points "},
     {"GET", P "/traces/{}/stats", api_trace_stats, API_BODY_NONE, " from_s to_s "},
@@ -337,6 +348,9 @@ static size_t on_limit(void *user, const char *method, const char *path) {
     }
     if (r->body == API_BODY_JSON) {
         return JOBSPEC_BYTES_MAX;
+    }
+    if (r->fn == api_import_post) {
+        return SESSION_BYTES_MAX;
     }
     return (size_t)(r->fn == api_firmware_post ? a->conf->max_firmware_bytes : a->conf->max_input_bytes);
 }

@@ -17,6 +17,9 @@ static void filter_of(struct api_call *c, struct store_result_filter *f) {
     f->verdict = http_query(c->rq, "verdict");
     f->firmware = http_query(c->rq, "firmware");
     f->trace = http_query(c->rq, "trace");
+    f->origin = http_query(c->rq, "origin");
+    f->source_result = http_query(c->rq, "source_result");
+    f->model = http_query(c->rq, "model");
 }
 
 static bool filter_good(struct api_call *c, const struct store_result_filter *f) {
@@ -29,7 +32,28 @@ static bool filter_good(struct api_call *c, const struct store_result_filter *f)
         api_problem(c, 400, "invalid", "?method", "must be quick or mlperf-tiny");
         return false;
     }
+    if (f->origin && store_origin_of(f->origin) < 0) {
+        api_problem(c, 400, "invalid", "?origin", "must be measured, imported or reanalysed");
+        return false;
+    }
     return true;
+}
+
+static json_t *text_or_null(const char *s) { return s[0] ? json_string(s) : json_null(); }
+
+json_t *api_result_doc(const struct store_result *r) {
+    json_t *doc = json_loads(r->doc, 0, NULL);
+    if (doc) {
+        (void)json_object_set_new(doc, "origin", json_string(store_origin_word(r->origin)));
+        (void)json_object_set_new(doc, "source_result", text_or_null(r->source_result));
+        (void)json_object_set_new(doc, "model", text_or_null(r->model));
+        (void)json_object_set_new(doc, "numerics", text_or_null(r->numerics));
+        (void)json_object_set_new(doc, "job", text_or_null(r->job));
+        (void)json_object_set_new(doc, "attempt", text_or_null(r->attempt));
+        (void)json_object_set_new(doc, "bench", text_or_null(r->bench));
+        (void)json_object_set_new(doc, "firmware", text_or_null(r->firmware));
+    }
+    return doc;
 }
 
 void api_result_list(struct api_call *c) {
@@ -48,7 +72,7 @@ void api_result_list(struct api_call *c) {
     }
     json_t *items = json_array();
     for (int i = 0; i < n; i++) {
-        (void)json_array_append_new(items, json_loads(list[i].doc, 0, NULL));
+        (void)json_array_append_new(items, api_result_doc(&list[i]));
     }
     api_page(c, items, f.limit, n > 0 ? list[n - 1].id : "");
     store_results_free(list, n);
@@ -61,7 +85,7 @@ void api_result_get(struct api_call *c) {
         api_error(c, &e);
         return;
     }
-    api_json_etag(c, json_loads(r.doc, 0, NULL));
+    api_json_etag(c, api_result_doc(&r));
     store_result_done(&r);
 }
 
@@ -105,7 +129,7 @@ void api_results_csv(struct api_call *c) {
     struct buf b;
     buf_init(&b, 4 << 20);
     int r = buf_putf(&b, "id,created_at,job,bench,board_type,board_serial,method,verdict,energy_per_inference_j,net_"
-                         "energy_per_inference_j,u95_j,latency_s,firmware,trace\r\n");
+                         "energy_per_inference_j,u95_j,latency_s,firmware,trace,origin,source_result,model,numerics\r\n");
     for (int i = 0; i < n && r >= 0; i++) { /* no cell can hold a comma or a quote: ids, names and words */
         char at[CLOCK_RFC3339_SIZE];
         const struct store_result *x = &list[i];
@@ -116,7 +140,8 @@ void api_results_csv(struct api_call *c) {
         r = r < 0 ? r : put_number(&b, x->net_energy_j);
         r = r < 0 ? r : put_number(&b, x->u95_j);
         r = r < 0 ? r : put_number(&b, x->latency_s);
-        r = r < 0 ? r : buf_putf(&b, ",%s,%s\r\n", x->firmware, x->trace);
+        r = r < 0 ? r : buf_putf(&b, ",%s,%s,%s,%s,%s,%s\r\n", x->firmware, x->trace, store_origin_word(x->origin),
+                                 x->source_result, x->model, x->numerics);
     }
     store_results_free(list, n);
     if (r < 0) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * Results with their windows, and traces. Rows are only added; the transaction that adds them is the attempt's finish.
+ * Results with their windows, and traces. Rows are only added (D5; the schema's triggers refuse anything else): a measured
+ * one by the transaction that ends its attempt, the others by store_results_add.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +11,20 @@
 #define RESULT_COLUMNS                                                                                                 \
     "id, job, attempt, bench, board_type, board_serial, method, verdict, firmware, trace, created_ns, energy_j, "      \
     "net_energy_j, "                                                                                                   \
-    "latency_s, u95_j, doc"
+    "latency_s, u95_j, doc, origin, source_result, model, numerics"
+
+static const char *const origins[] = {"measured", "imported", "reanalysed"};
+
+const char *store_origin_word(int origin) { return origin >= 0 && origin < STORE_ORIGINS ? origins[origin] : ""; }
+
+int store_origin_of(const char *word) {
+    for (int i = 0; i < STORE_ORIGINS; i++) {
+        if (strcmp(word, origins[i]) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
 
 void store_result_done(struct store_result *r) {
     if (r) {
@@ -53,7 +67,7 @@ int tx_result_add(struct tx *t, const struct store_result *res, const struct sto
     stmt_open(&q, t->db,
               "INSERT INTO result (" RESULT_COLUMNS
               ") VALUES (:id, :job, :attempt, :bench, :board_type, :board_serial, :method, :verdict, "
-              ":firmware, :trace, :now, :energy, :net, :latency, :u95, :doc)");
+              ":firmware, :trace, :now, :energy, :net, :latency, :u95, :doc, :origin, :source, :model, :numerics)");
     stmt_text(&q, ":id", res->id);
     stmt_text(&q, ":job", res->job);
     stmt_text(&q, ":attempt", res->attempt);
@@ -70,6 +84,12 @@ int tx_result_add(struct tx *t, const struct store_result *res, const struct sto
     stmt_real(&q, ":latency", res->latency_s);
     stmt_real(&q, ":u95", res->u95_j);
     stmt_text(&q, ":doc", res->doc);
+    stmt_text(&q, ":origin", store_origin_word(res->origin));
+    stmt_text(&q, ":model", res->model);
+    stmt_text(&q, ":numerics", res->numerics);
+    if (res->source_result[0]) { /* unbound is NULL: no source */
+        stmt_text(&q, ":source", res->source_result);
+    }
     int r = stmt_run(&q, reterr);
     for (int i = 0; i < n && r >= 0; i++) {
         r = window_add(t, res->id, &w[i], reterr);
@@ -101,6 +121,49 @@ int tx_trace_add(struct tx *t, const struct store_trace *tr, struct err *reterr)
     return r < 0 ? r : 0;
 }
 
+/* ---- results without an attempt ---------------------------------------------------------------------------------- */
+struct results_arg {
+    const struct store_result_new *list;
+    int n;
+    const struct store_idem *idem;
+};
+
+static int source_exists(struct tx *t, const char *id, struct err *reterr) {
+    struct stmt q;
+    stmt_open(&q, t->db, "SELECT 1 FROM result WHERE id = :id");
+    stmt_text(&q, ":id", id);
+    int r = stmt_step(&q, reterr);
+    stmt_close(&q);
+    return r < 0 ? r : r == 1 ? 0 : err_set(reterr, JF_E_NOT_FOUND, "there is no result %.40s", id);
+}
+
+static int results_fn(struct tx *t, void *arg, struct err *reterr) {
+    const struct results_arg *a = arg;
+    int r = tx_idem(t, "results", a->idem, reterr);
+    for (int i = 0; i < a->n && r >= 0; i++) {
+        const struct store_result_new *x = &a->list[i];
+        if (x->result->origin == STORE_ORIGIN_REANALYSED) {
+            r = source_exists(t, x->result->source_result, reterr);
+        }
+        r = r < 0 || !x->trace ? r : tx_trace_add(t, x->trace, reterr);
+        r = r < 0 ? r : tx_result_add(t, x->result, x->windows, x->n_windows, reterr);
+    }
+    return r < 0 ? r : 0;
+}
+
+int store_results_add(struct store *s, const struct store_result_new *list, int n, const struct store_idem *idem,
+                      struct err *reterr) {
+    for (int i = 0; i < n; i++) {
+        const struct store_result *r = list[i].result;
+        bool again = r->origin == STORE_ORIGIN_REANALYSED;
+        if ((r->origin != STORE_ORIGIN_IMPORTED && !again) || r->attempt[0] || again != (r->source_result[0] != '\0')) {
+            return err_set(reterr, JF_E_INVAL, "result %.40s: origin, attempt and source do not belong together", r->id);
+        }
+    }
+    struct results_arg a = {list, n, idem};
+    return engine_write(s, results_fn, &a, reterr);
+}
+
 static int result_read(const struct stmt *q, struct store_result *ret_r, struct err *reterr) {
     struct store_result r = {0};
     int col = 0;
@@ -122,6 +185,12 @@ static int result_read(const struct stmt *q, struct store_result *ret_r, struct 
     if (stmt_get_doc(q, &col, &r.doc) < 0) {
         return err_set(reterr, JF_E_NOMEM, "no memory for result %s", r.id);
     }
+    char word[STORE_WORD_SIZE];
+    stmt_get_text(q, &col, word, sizeof word);
+    r.origin = store_origin_of(word);
+    stmt_get_text(q, &col, r.source_result, sizeof r.source_result);
+    stmt_get_text(q, &col, r.model, sizeof r.model);
+    stmt_get_text(q, &col, r.numerics, sizeof r.numerics);
     *ret_r = r;
     return 0;
 }
@@ -161,6 +230,9 @@ int store_result_list(struct store *s, const struct store_result_filter *f, stru
         {" AND verdict = :verdict", ":verdict", f->verdict},
         {" AND firmware = :firmware", ":firmware", f->firmware},
         {" AND trace = :trace", ":trace", f->trace},
+        {" AND origin = :origin", ":origin", f->origin},
+        {" AND source_result = :source", ":source", f->source_result},
+        {" AND model = :model", ":model", f->model},
         {" AND id < :below", ":below", f->below},
     };
     int limit = f->limit < 1 ? 1 : f->limit > STORE_LIST_MAX ? STORE_LIST_MAX : f->limit;

@@ -12,7 +12,9 @@
  *   D1  a job has at most one running attempt, a bench at most one held lease
  *   D2  a lease's epoch grows with every claim of its bench; a write that carries another epoch, or a lease that is no
  * longer held, changes nothing and answers JF_E_STALE D3  a terminal job stays as it is D4  every change of a job, an
- * attempt, a bench or a result has its event in the same transaction; event numbers have no gap */
+ * attempt, a bench or a result has its event in the same transaction; event numbers have no gap
+ *   D5  a result and its windows are added once, whole, and never changed or removed; what is computed again is a new
+ * result that names the old one */
 #ifndef DB_STORE_H
 #define DB_STORE_H
 
@@ -167,6 +169,12 @@ struct store_bench {
     int64_t worker_pgid, worker_start;               /* 0: none recorded */
 };
 
+/* How a result came to be. Measured: by an attempt of a job. Imported: from a published session. Reanalysed: computed
+ * again from the stored trace of source_result. Only a measured one has an attempt, only a reanalysed one a source. */
+enum store_origin { STORE_ORIGIN_MEASURED, STORE_ORIGIN_IMPORTED, STORE_ORIGIN_REANALYSED, STORE_ORIGINS };
+const char *store_origin_word(int origin); /* "measured" "imported" "reanalysed" */
+int store_origin_of(const char *word);     /* -1: no such word */
+
 struct store_window {
     int64_t index;
     double energy_j, duration_s; /* NAN: none */
@@ -177,6 +185,9 @@ struct store_result {
         board_type[STORE_NAME_SIZE];
     char board_serial[STORE_NAME_SIZE], method[STORE_WORD_SIZE], verdict[STORE_WORD_SIZE], firmware[STORE_HASH_SIZE],
         trace[STORE_HASH_SIZE];
+    int origin;                        /* store_origin */
+    char source_result[STORE_ID_SIZE]; /* reanalysed: the result whose trace it was; else "" */
+    char model[STORE_HASH_SIZE], numerics[STORE_WORD_SIZE]; /* "" unknown */
     int64_t created_ns;
     double energy_j, net_energy_j, latency_s, u95_j; /* per inference, median; NAN: none */
     char *doc;                                       /* owned when read, borrowed in store_finish: the API's Result */
@@ -201,7 +212,8 @@ void store_artefact_done(struct store_artefact *a);
 struct store_event {
     int64_t seq, created_ns;
     char type[STORE_WORD_SIZE]; /* job.created job.claimed job.stage job.requeued job.done job.failed job.canceled
-                                 * job.cancel_requested result.created bench.state bench.health */
+                                 * job.cancel_requested result.created bench.state bench.health
+                                 * reanalysis.failed */
     char job[STORE_ID_SIZE], attempt[STORE_ID_SIZE], bench[STORE_NAME_SIZE], result[STORE_ID_SIZE];
     char state[STORE_WORD_SIZE]; /* new state of the job or the bench, or the result's verdict */
     char stage[STORE_WORD_SIZE];
@@ -335,9 +347,23 @@ int store_bench_worker(struct store *s, const char *name, int64_t pgid, int64_t 
 
 /* ---- results, traces
  * ------------------------------------------------------------------------------------------------------ */
+/* Results without an attempt of their own: all of them in one transaction, each with its windows, its trace row (NULL:
+ * none, or stored already) and its event result.created, or none. Labels are part of the document. The rows of one call
+ * may name each other as source only backwards. idem may be NULL.
+ * JF_E_INVAL: measured (that is store_attempt_finish's), or origin, attempt and source do not belong together.
+ * JF_E_NOT_FOUND: no such source_result. JF_E_CONFLICT: the key or an id exists already. */
+struct store_result_new {
+    const struct store_result *result; /* id (store_id_new), origin and doc are the caller's */
+    const struct store_window *windows;
+    int n_windows;
+    const struct store_trace *trace;
+};
+int store_results_add(struct store *s, const struct store_result_new *list, int n, const struct store_idem *idem,
+                      struct err *reterr) JF_MUST_CHECK;
 int store_result_get(struct store *s, const char *id, struct store_result *ret_r, struct err *reterr) JF_MUST_CHECK;
 struct store_result_filter {
     const char *job, *attempt, *bench, *board_type, *method, *verdict, *firmware, *trace; /* NULL: any */
+    const char *origin, *source_result, *model;                                           /* NULL: any */
     const char *below;
     int limit;
 };
@@ -369,6 +395,8 @@ int store_idem_get(struct store *s, const char *scope, const char *key, struct s
  * *ret_oldest tells the smallest `after` that works (may be NULL). */
 int store_event_list(struct store *s, int64_t after, int limit, struct store_event **ret_e, int64_t *ret_oldest,
                      struct err *reterr) JF_MUST_CHECK;
+/* News that changes nothing stored but that somebody waits for. seq and created_ns are given here. */
+int store_event_add(struct store *s, const struct store_event *e, struct err *reterr) JF_MUST_CHECK;
 int64_t store_event_last(struct store *s); /* 0: none */
 
 /* Counts for metrics. */

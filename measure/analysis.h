@@ -9,6 +9,7 @@
 #include "measure/measure.h"
 #include "measure/rules.h"
 #include "measure/scan.h"
+#include "measure/spike.h"
 
 /* Sums over one span [x0, x1) of samples, fractions of cells counted by their share. */
 struct integral {
@@ -16,6 +17,9 @@ struct integral {
     struct measure_acc p, i, v; /* power, current, voltage (sample sums) */
     double cells; /* covered */
     double range_p[MEASURE_MAX_RANGES], range_cells[MEASURE_MAX_RANGES];
+    double range_i[MEASURE_MAX_RANGES], range_v[MEASURE_MAX_RANGES]; /* sums, A and V */
+    double range_ii[MEASURE_MAX_RANGES]; /* A^2, where the burden is subtracted */
+    double burden_max_v;
     double peak_w;
     float i_max;
     int64_t over, clipped; /* flagged samples */
@@ -25,6 +29,9 @@ struct integral {
     int low_run; /* consecutive samples below v_min */
     bool brownout;
     double diff2, diffs; /* sum of squared sample differences, their count: for the quantization rule */
+    struct spike_filter *spike; /* NULL: not asked for */
+    double spike_w; /* spike filter (measure/spike.h): sum over the samples that it replaces of (filtered - raw) power; W times samples */
+    double spike_cells; /* samples that it replaces */
 };
 
 struct window_n { /* what the markers say about one window */
@@ -42,8 +49,8 @@ struct stage_span {
 };
 
 struct stage_sum {
-    struct measure_acc p;
-    double cells;
+    struct integral sum; /* over all occurrences; x0, x1 unused */
+    double rc; /* sum over their ends of R*i minus the same over their starts, V */
     int64_t runs; /* occurrences */
 };
 
@@ -64,6 +71,7 @@ struct analysis {
     struct integral window_sums[MEASURE_MAX_WINDOWS], probes[2 * MEASURE_MAX_WINDOWS]; /* probe 2k, 2k+1: two cells about the edges of window k */
     struct stage_span *stages;
     size_t n_stages, cap_stages;
+    struct spike_filter spikes[MEASURE_MAX_WINDOWS];
     struct stage_sum stage_sums[MEASURE_MAX_WINDOWS][8];
     struct idle_stretch stretches[MEASURE_MAX_STRETCHES];
     int n_stretches;
@@ -73,6 +81,7 @@ struct analysis {
     double block_sd_w; /* pooled standard deviation of idle block means; NAN without idle */
     double block_s;
     double rc_per_farad[MEASURE_MAX_WINDOWS]; /* V*[R(t1)i(t1) - R(t0)i(t0)], J/F */
+    char analyzer_source[MEASURE_SOURCE_SIZE], board_source[MEASURE_SOURCE_SIZE]; /* "": the unit is not known */
     bool run_wide[MEASURE_N_CODES]; /* raised for the run, not (only) for windows */
 };
 
@@ -83,6 +92,8 @@ int analysis_windows(struct analysis *a, struct err *reterr) JF_MUST_CHECK; /* w
 int analysis_stage_spans(struct analysis *a, int k) JF_MUST_CHECK; /* stages.c */
 int analysis_idle_plan(struct analysis *a, struct err *reterr) JF_MUST_CHECK; /* idle.c: which samples are idle */
 int analysis_integrate(struct analysis *a, const struct measure_source *src, struct err *reterr) JF_MUST_CHECK; /* integrate.c: second pass */
+void analysis_correct(const struct analysis *a, struct integral *s); /* correct.c: known errors and burden out of the sums, once */
+bool analysis_burden_subtracted(const struct analysis *a); /* correct.c */
 void analysis_idle_power(struct analysis *a); /* idle.c: r->idle */
 void analysis_window_figures(struct analysis *a); /* figures.c: r->windows, window reasons that need sums */
 void analysis_stage_figures(struct analysis *a); /* stages.c */
@@ -98,7 +109,8 @@ struct budget {
     int n;
     const char *unknown; /* a component without known size; NULL: none */
 };
-void budget_add(struct budget *b, const char *name, const char *distribution, char type, double u, double dof);
+/* u: with the sign of the figure's sensitivity. source: as in struct measure_component, NULL: the run's own. */
+void budget_add(struct budget *b, const char *name, const char *distribution, char type, double u, double dof, const char *source);
 /* u_c, u95, k from the components: Monte Carlo of JCGM 101. JF_E_NOMEM. */
 int budget_evaluate(const struct measure_component *list, int n, uint32_t draws, uint64_t seed, double *ret_uc, double *ret_u95) JF_MUST_CHECK;
 /* Standard uncertainty of a limit as its kind says, and the distribution's name; false: unknown. */

@@ -8,12 +8,13 @@
 #include "measure/analysis.h"
 #include "measure/stats.h"
 
-void budget_add(struct budget *b, const char *name, const char *distribution, char type, double u, double dof) {
+void budget_add(struct budget *b, const char *name, const char *distribution, char type, double u, double dof, const char *source) {
     if (b->n >= MEASURE_MAX_COMPONENTS)
         return;
     struct measure_component *c = &b->list[b->n++];
-    *c = (struct measure_component){.distribution = distribution, .type = type, .u = fabs(u), .dof = dof};
+    *c = (struct measure_component){.distribution = distribution, .type = type, .negative = u < 0, .u = fabs(u), .dof = dof};
     snprintf(c->name, sizeof c->name, "%s", name);
+    snprintf(c->source, sizeof c->source, "%s", source ? source : "");
 }
 
 bool budget_spec(enum measure_spec kind, double limit, double *ret_u, const char **ret_distribution) {

@@ -27,6 +27,9 @@ struct measure_range { /* as power_range */
     double gain_rel, offset_a; /* accuracy as `kind` says, 1 and A */
     double resolution_a; /* quantization step, A; 0: negligible */
     double shunt_ohm; /* 0: unknown or none */
+    /* What is known of the error: true = reported * (1 + gain_corr_rel) + offset_corr_a; the accuracy holds behind it. From a
+     * calibration, or from limits that are not symmetric (measure_asymmetric). */
+    double gain_corr_rel, offset_corr_a;
     enum measure_spec kind;
 };
 
@@ -40,9 +43,11 @@ struct measure_instrument { /* as power_info */
     int n_ranges; /* 0: accuracy unknown */
     bool shared_reference; /* the ranges' gain errors are fully correlated */
     double voltage_gain_rel, voltage_offset_v; /* accuracy of the measured or set voltage */
+    double voltage_gain_corr_rel, voltage_offset_corr_v; /* as for a range */
     enum measure_spec voltage_kind;
     double clock_ppm; /* limit of the time base; < 0: unknown */
     char spec_source[128]; /* datasheet with revision, or calibration record */
+    char calibration[64]; /* number of the unit's calibration record, which superseded the table; "" none */
     bool calibration_expired;
     double calibration_c; /* temperature at calibration, degC; NAN unknown */
 };
@@ -90,6 +95,7 @@ struct measure_device {
     bool brownout_reset; /* the reset cause names the supply */
     bool back_powered; /* seen alive while its supply was off */
     double core_hz; /* 0 unknown */
+    char unit[96]; /* which board: type and serial of the unit; "" unknown */
     char idle_state[16]; /* spin | wfi | stop, "" unknown */
 };
 
@@ -108,6 +114,12 @@ struct measure_capture {
 };
 
 void measure_capture_init(struct measure_capture *ret_c); /* zeros, NANs, segments -1, MEASURE_C_UNKNOWN */
+
+/* Limits [-below, +above] of (true - reported): the correction is their middle, what remains is symmetric. */
+static inline void measure_asymmetric(double below, double above, double *ret_corr, double *ret_half) {
+    *ret_corr = (above - below) / 2;
+    *ret_half = (above + below) / 2;
+}
 
 /* Names used in JSON and on the command line; an unknown value answers "?". *_parse: 0, or JF_E_INVAL. */
 const char *measure_scheme_name(enum measure_scheme s); /* mlperf | phases */

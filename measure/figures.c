@@ -25,6 +25,20 @@ static void rc_term(struct analysis *a, int k) {
     a->rc_per_farad[k] = v * (edge_resistance(a, p1) * mean_of(&p1->i, p1->cells) - edge_resistance(a, p0) * mean_of(&p0->i, p0->cells));
 }
 
+static void window_burden(const struct analysis *a, int k) {
+    const struct integral *s = &a->window_sums[k];
+    struct measure_window *w = &a->r->windows[k];
+    const struct measure_instrument *in = &a->cap->instrument;
+    double drop = 0, known = 0;
+    for (int g = 0; g < in->n_ranges; g++)
+        if (in->ranges[g].shunt_ohm > 0) {
+            drop += in->ranges[g].shunt_ohm * s->range_i[g];
+            known += s->range_cells[g];
+        }
+    w->burden_mean_v = known > 0 ? drop / s->cells : NAN;
+    w->burden_max_v = known > 0 ? s->burden_max_v : NAN;
+}
+
 static double edge_u(const struct analysis *a, int k, double idle_w) {
     double p0 = mean_of(&a->probes[2 * k].p, a->probes[2 * k].cells) - idle_w;
     double p1 = mean_of(&a->probes[2 * k + 1].p, a->probes[2 * k + 1].cells) - idle_w;
@@ -92,6 +106,11 @@ void analysis_window_figures(struct analysis *a) {
         w->voltage_mean_v = mean_of(&s->v, s->cells);
         w->net_energy_j = r->idle.has ? w->energy_j - r->idle.power_w * w->duration_s : NAN;
         w->edge_u_j = edge_u(a, k, 0);
+        w->clipped = s->clipped;
+        w->overrange = s->over;
+        window_burden(a, k);
+        w->spike_energy_j = s->spike ? w->energy_j + s->spike_w * a->dt : NAN;
+        w->spike_share = s->cells > 0 ? s->spike_cells / s->cells : 0;
         w->near_range_change = s->cells > 0 ? s->near_change / s->cells : 0;
         w->device_s = q->device_hz > 0 ? (double)q->device_ticks / q->device_hz : NAN;
         for (int g = 0; g < MEASURE_MAX_RANGES; g++)
@@ -164,19 +183,19 @@ static void add_ranges(struct analysis *a, const struct means *m, struct budget 
         shared += u * m->c[g];
         snprintf(name, sizeof name, "gain[%d]", g);
         if (!in->shared_reference)
-            budget_add(b, name, dist, 'B', u * m->c[g], INFINITY);
+            budget_add(b, name, dist, 'B', u * m->c[g], INFINITY, a->analyzer_source);
         if (budget_spec(r->kind, r->offset_a, &u, &dist)) {
             snprintf(name, sizeof name, "offset[%d]", g);
-            budget_add(b, name, dist, 'B', u * m->d[g], INFINITY);
+            budget_add(b, name, dist, 'B', u * m->d[g], INFINITY, a->analyzer_source);
         }
         /* quantization: undivided when the signal's noise does not dither it */
         if (r->resolution_a > 0 && m->noise_a < r->resolution_a / 2) {
             snprintf(name, sizeof name, "quantization[%d]", g);
-            budget_add(b, name, "rectangular", 'B', r->resolution_a / SQRT12 * hypot(m->vt[g], m->vt_idle[g]), INFINITY);
+            budget_add(b, name, "rectangular", 'B', r->resolution_a / SQRT12 * hypot(m->vt[g], m->vt_idle[g]), INFINITY, NULL);
         }
     }
     if (in->shared_reference && in->n_ranges > 0)
-        budget_add(b, "gain", dist, 'B', shared, INFINITY);
+        budget_add(b, "gain", dist, 'B', shared, INFINITY, a->analyzer_source);
 }
 
 static void add_voltage(const struct analysis *a, double energy, double v, struct budget *b) {
@@ -189,41 +208,41 @@ static void add_voltage(const struct analysis *a, double energy, double v, struc
         if (isnan(s->tolerance_v))
             b->unknown = "the tolerance of the stated voltage";
         else
-            budget_add(b, "voltage", "rectangular", 'B', energy * s->tolerance_v / sqrt(3) / v, INFINITY);
+            budget_add(b, "voltage", "rectangular", 'B', energy * s->tolerance_v / sqrt(3) / v, INFINITY, a->board_source);
         return;
     }
     if (!budget_spec(in->voltage_kind, in->voltage_gain_rel, &u, &dist)) {
         b->unknown = "the accuracy of the voltage";
         return;
     }
-    budget_add(b, "voltage gain", dist, 'B', energy * u, INFINITY);
+    budget_add(b, "voltage gain", dist, 'B', energy * u, INFINITY, a->analyzer_source);
     if (budget_spec(in->voltage_kind, in->voltage_offset_v, &u, &dist) && in->voltage_offset_v > 0)
-        budget_add(b, "voltage offset", dist, 'B', energy * u / v, INFINITY);
+        budget_add(b, "voltage offset", dist, 'B', energy * u / v, INFINITY, a->analyzer_source);
 }
 
 static void add_time_base(const struct analysis *a, double figure, struct budget *b) {
     if (a->cap->instrument.clock_ppm < 0)
         b->unknown = "the analyzer's time base";
     else
-        budget_add(b, "time base", "rectangular", 'B', figure * a->cap->instrument.clock_ppm * 1e-6 / sqrt(3), INFINITY);
+        budget_add(b, "time base", "rectangular", 'B', figure * a->cap->instrument.clock_ppm * 1e-6 / sqrt(3), INFINITY, a->analyzer_source);
 }
 
 static void add_rc(const struct analysis *a, double per_farad, struct budget *b) {
     const struct measure_supply *s = &a->cap->supply;
-    double u = fabs(per_farad) * s->capacitance_f / sqrt(3);
+    double u = per_farad * s->capacitance_f / sqrt(3);
     if (s->capacitance == MEASURE_C_UNKNOWN)
         b->unknown = "the capacitance behind the shunt";
     else if (s->capacitance == MEASURE_C_MAX)
-        budget_add(b, "capacitance", "rectangular", 'B', u, INFINITY);
+        budget_add(b, "capacitance", "rectangular", 'B', u, INFINITY, a->board_source);
     else if (s->capacitance_f > 0)
-        budget_add(b, "capacitance", "rectangular", 'B', u * s->capacitance_tol_rel, INFINITY);
+        budget_add(b, "capacitance", "rectangular", 'B', u * s->capacitance_tol_rel, INFINITY, a->board_source);
 }
 
 static void add_idle(const struct analysis *a, double t, struct budget *b) {
     const struct measure_idle *idle = &a->r->idle;
-    budget_add(b, "idle", "t", 'A', t * idle->u_w, idle->dof);
+    budget_add(b, "idle", "t", 'A', t * idle->u_w, idle->dof, NULL);
     if (idle->n > 1)
-        budget_add(b, "idle drift", "rectangular", 'B', t * idle->drift_w / 2 / sqrt(3), INFINITY);
+        budget_add(b, "idle drift", "rectangular", 'B', t * idle->drift_w / 2 / sqrt(3), INFINITY, NULL);
 }
 
 /* ---- one figure ---------------------------------------------------------------------------------------------- */
@@ -231,17 +250,17 @@ static void add_idle(const struct analysis *a, double t, struct budget *b) {
 static void add_scatter(struct measure_figure_stat *f, int n, double s_pred, struct budget *b) {
     if (n < 3) {
         double u = s_pred / sqrt(n);
-        budget_add(b, "predicted scatter", "normal", 'B', u, INFINITY);
+        budget_add(b, "predicted scatter", "normal", 'B', u, INFINITY, NULL);
         f->ci95[0] = f->median - 1.959963984540054 * u;
         f->ci95[1] = f->median + 1.959963984540054 * u;
         return;
     }
     double u = measure_kappa(n) * f->stddev, half = u * measure_t_quantile(0.975, n - 1);
-    budget_add(b, "scatter", "t", 'A', u, n - 1);
+    budget_add(b, "scatter", "t", 'A', u, n - 1, NULL);
     f->ci95[0] = f->median - half;
     f->ci95[1] = f->median + half;
     if (f->stddev < s_pred / 3) /* locked to the sampling grid: the scatter hides what it should show */
-        budget_add(b, "grid lock", "normal", 'B', s_pred, INFINITY);
+        budget_add(b, "grid lock", "normal", 'B', s_pred, INFINITY, NULL);
 }
 
 static void statistics(struct measure_figure_stat *f, const double *x, int n) {
@@ -290,7 +309,7 @@ static int energy_figure(struct analysis *a, bool net, struct measure_figure_sta
     add_voltage(a, f->median, m.v, &b);
     add_time_base(a, f->median, &b);
     if (a->cap->instrument.marker_phase < 0)
-        budget_add(&b, "marker skew", "rectangular", 'B', m.skew_w * a->dt / SQRT12, INFINITY);
+        budget_add(&b, "marker skew", "rectangular", 'B', m.skew_w * a->dt / SQRT12, INFINITY, a->analyzer_source);
     add_rc(a, m.rc, &b);
     if (net)
         add_idle(a, m.t, &b);
@@ -319,6 +338,37 @@ static int latency_figure(struct analysis *a, struct err *reterr) {
     return finish(a, f, &b, 2, reterr);
 }
 
+static void quality(struct analysis *a) {
+    struct measure_result *r = a->r;
+    struct measure_quality *q = &r->quality;
+    double t = 0, spike[MEASURE_MAX_WINDOWS];
+    int n = 0;
+    *q = (struct measure_quality){.burden_mean_v = NAN, .burden_max_v = NAN, .spike_energy_j = NAN};
+    q->burden_subtracted = analysis_burden_subtracted(a);
+    for (int k = 0; k < r->n_windows; k++)
+        t += r->windows[k].found ? r->windows[k].duration_s : 0;
+    for (int k = 0; k < r->n_windows; k++) {
+        const struct measure_window *w = &r->windows[k];
+        if (!w->found || t <= 0)
+            continue;
+        double share = w->duration_s / t;
+        for (int g = 0; g < MEASURE_MAX_RANGES; g++)
+            q->range_share[g] += w->range_share[g] * share;
+        q->near_range_change += w->near_range_change * share;
+        q->spike_share += w->spike_share * share;
+        q->clipped += w->clipped;
+        q->overrange += w->overrange;
+        if (isfinite(w->burden_mean_v))
+            q->burden_mean_v = (isnan(q->burden_mean_v) ? 0 : q->burden_mean_v) + w->burden_mean_v * share;
+        if (isfinite(w->burden_max_v))
+            q->burden_max_v = fmax(isnan(q->burden_max_v) ? 0 : q->burden_max_v, w->burden_max_v);
+        if (w->usable && isfinite(w->spike_energy_j))
+            spike[n++] = w->spike_energy_j / w->inferences;
+    }
+    if (n > 0)
+        q->spike_energy_j = measure_median(spike, (size_t)n);
+}
+
 int analysis_figures(struct analysis *a, struct err *reterr) {
     struct measure_result *r = a->r;
     double e = 0, t = 0, v = 0;
@@ -335,6 +385,7 @@ int analysis_figures(struct analysis *a, struct err *reterr) {
     }
     r->power_mean_w = t > 0 ? e / t : NAN;
     r->voltage_v = t > 0 ? v : NAN;
+    quality(a);
     int rc = energy_figure(a, false, &r->energy, reterr);
     if (rc == 0)
         rc = energy_figure(a, true, &r->net, reterr);

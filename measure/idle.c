@@ -120,8 +120,8 @@ void analysis_idle_power(struct analysis *a) {
         int n = 0;
         for (int i = 0; i < st->n; i++) {
             const struct integral *b = &a->idle[st->first + i];
-            if (b->cells <= 0)
-                continue;
+            if (b->cells <= 0 || !isfinite(block_power(b)))
+                continue; /* a damaged sample costs its block */
             means[n++] = block_power(b);
             a->idle_cells += b->cells;
             for (int g = 0; g < MEASURE_MAX_RANGES; g++) {

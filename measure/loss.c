@@ -22,18 +22,20 @@ static double median_of(const double *x, size_t n, double *work) {
     return measure_median(work, n);
 }
 
-static double spread_of(const double *x, size_t n, double *work) {
-    double mid = median_of(x, n, work);
-    for (size_t i = 0; i < n; i++)
-        work[i] = fabs(x[i] - mid);
-    return 1.4826 * measure_median(work, n);
-}
-
-/* Scatter of the differences between neighbours, which a few steps do not touch. */
+/* Robust standard deviation from the differences between neighbours: what hides a step. A few steps do not touch it, nor does the slow
+ * wander of an oscillator, which no line follows. */
 static double local_scatter(const double *res, size_t n, double *work) {
     for (size_t i = 0; i + 1 < n; i++)
         work[i] = fabs(res[i + 1] - res[i]);
     return n > 1 ? 1.4826 / M_SQRT2 * measure_median(work, n - 1) : 0;
+}
+
+/* Whether a later block is back at the old level. Looks ahead so far only: an oscillator's wander adds up over minutes. */
+static bool recovers(const double *res, size_t n, size_t from, double level) {
+    for (size_t k = from; k < n && k < from + LOSS_LOOK_AHEAD; k++)
+        if (res[k] < level)
+            return true;
+    return false;
 }
 
 static void find_steps(const struct scan *s, const double *res, size_t hold, double least, struct hostmap *ret, double *work) {
@@ -47,6 +49,8 @@ static void find_steps(const struct scan *s, const double *res, size_t hold, dou
             low = res[k] < low ? res[k] : low;
         if (low - before < least)
             continue;
+        if (recovers(res, s->n_minima, j + hold, before + least / 2))
+            continue; /* late, not lost: a delay cannot go below that of the line */
         double after = median_of(res + j, hold, work);
         ret->steps[ret->n_steps++] = (struct loss_step){.from_s = s->minima[j - 1].t_s, .to_s = s->minima[j].t_s, .size_s = after - before};
         since = j;
@@ -77,7 +81,8 @@ int loss_fit(const struct scan *s, const struct measure_config *cfg, double peri
     size_t hold = cfg->loss_hold > 0 ? (size_t)cfg->loss_hold : 1;
     for (size_t i = 0; i < n; i++)
         y[i] = m[i].delay_s;
-    double rate = slope_by_lag(m, y, n, n / 4 > 0 ? n / 4 : 1, work);
+    size_t lag = n / 4 < LOSS_LOOK_AHEAD ? n / 4 : LOSS_LOOK_AHEAD; /* short: few pairs then straddle a loss */
+    double rate = slope_by_lag(m, y, n, lag > 0 ? lag : 1, work);
     for (size_t i = 0; i < n; i++)
         res[i] = y[i] - rate * m[i].t_s;
     double least = cfg->loss_samples * period_s, noise = 4 * local_scatter(res, n, work);
@@ -91,7 +96,7 @@ int loss_fit(const struct scan *s, const struct measure_config *cfg, double peri
     ret->base_ns = s->base_ns;
     ret->rate = rate;
     ret->offset_s = median_of(res, n, work);
-    ret->scatter_s = spread_of(res, n, work);
+    ret->scatter_s = local_scatter(res, n, work);
     ret->first_s = m[0].t_s;
     ret->last_s = m[n - 1].t_s;
     free(y);

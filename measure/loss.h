@@ -6,6 +6,7 @@
 #include "measure/scan.h"
 
 #define LOSS_MAX_STEPS 256
+#define LOSS_LOOK_AHEAD 30 /* blocks in which a lift may still turn out to be latency */
 
 struct loss_step {
     double from_s, to_s; /* the loss lies in this bracket of device time */
@@ -18,7 +19,7 @@ struct hostmap {
     double offset_s, rate; /* host = device + offset + rate * device (+ steps before) */
     struct loss_step steps[LOSS_MAX_STEPS];
     int n_steps;
-    double scatter_s; /* robust standard deviation of the minima about line and steps */
+    double scatter_s; /* robust standard deviation of the minima, from neighbour to neighbour */
     double first_s, last_s; /* device times of the first and last minimum */
 };
 

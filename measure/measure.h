@@ -25,7 +25,9 @@
 int measure_run(const struct measure_source *src, const struct measure_capture *cap, const struct measure_config *cfg,
                 struct measure_result *ret_result, struct err *reterr) JF_MUST_CHECK;
 
-/* Checks the capture's fields alone (counts, finite numbers, order). */
+/* Checks the capture's fields alone (counts, finite numbers, order, sizes within which no arithmetic of the analysis overflows). */
 int measure_capture_check(const struct measure_capture *cap, struct err *reterr) JF_MUST_CHECK;
+/* The same for the configuration; reterr->where names the field. */
+int measure_config_check(const struct measure_config *cfg, struct err *reterr) JF_MUST_CHECK;
 
 #endif

@@ -25,19 +25,26 @@ enum measure_stage { /* the code on the stage lines */
 };
 #define MEASURE_N_STAGES 6 /* init, input, inference, output, post, other: in this order in measure_result.stages */
 
+#define MEASURE_MAX_IGNORED 16
+
 struct measure_reason {
     bool raised;
     uint64_t windows; /* bit k: window k; 0: the whole run */
     char text[160]; /* this case's sentence, with figures */
 };
 
+#define MEASURE_SOURCE_SIZE 384
 /* One line of the budget: u is the standard uncertainty in the figure's unit. */
 struct measure_component {
     char name[32]; /* "gain[2]", "offset[2]", "voltage gain", "time base", "scatter", ... */
     const char *distribution; /* "normal" | "rectangular" | "t" ; static */
     char type; /* 'A' or 'B' */
-    double u;
+    bool negative; /* the figure falls when the quantity behind this line grows: for comparisons that share it */
+    double u; /* >= 0 */
     double dof; /* of "t"; else INFINITY */
+    /* What the error belongs to: the analyzer's unit with its calibration, or the board's unit. Two results whose lines agree in name
+     * and source share one error. "": the run's own. */
+    char source[MEASURE_SOURCE_SIZE];
 };
 #define MEASURE_MAX_COMPONENTS (2 * MEASURE_MAX_RANGES + 16)
 
@@ -60,6 +67,10 @@ struct measure_window {
     double power_mean_w, power_peak_w, voltage_mean_v;
     double edge_u_j; /* predicted effect of the two edges, standard uncertainty */
     double near_range_change; /* share of samples within 3 of a range change */
+    int64_t clipped, overrange; /* samples at the converter's bound; above the specified range */
+    double burden_mean_v, burden_max_v; /* drop across the shunts of the ranges used; NAN: no shunt is known */
+    double spike_energy_j; /* the same window through the PPK2's spike filter (measure/spike.h); NAN: another instrument */
+    double spike_share; /* share of the samples that it replaces */
     double range_share[MEASURE_MAX_RANGES]; /* of the time */
     double device_s; /* by the device's own timer, NAN */
     uint64_t reasons; /* bit MEASURE_R_x: codes that name this window */
@@ -68,6 +79,17 @@ struct measure_window {
 struct measure_stage_stat { /* means per inference over the usable windows; the six add up to the mean window / N */
     const char *name; /* static */
     double duration_s, energy_j, net_energy_j, share; /* share of the energy */
+};
+
+struct measure_quality { /* over the windows whose edges are known, by time */
+    double range_share[MEASURE_MAX_RANGES];
+    double near_range_change;
+    int64_t clipped, overrange; /* samples */
+    double burden_mean_v, burden_max_v; /* NAN: no shunt is known */
+    bool burden_subtracted; /* the reference plane lies behind the shunt and the voltage is the one set before it */
+    double spike_energy_j; /* J per inference, median over the usable windows through the spike filter; NAN: none */
+    double spike_share;
+    int inputs_distinct; /* hashes of the usable windows' inputs; -1: not all are known */
 };
 
 struct measure_idle {
@@ -110,10 +132,12 @@ struct measure_result {
     struct measure_stage_stat stages[MEASURE_N_STAGES];
     struct measure_clock clock;
     struct measure_loss loss;
+    struct measure_quality quality;
     struct measure_window windows[MEASURE_MAX_WINDOWS];
     int n_windows, n_usable;
     uint64_t inferences; /* sum over the usable windows */
-    int edges_ignored; /* marker edges outside every infer command */
+    int edges_ignored; /* falling edges of the window line outside every infer command: boot, timestamp%, old firmware */
+    double ignored_s[MEASURE_MAX_IGNORED]; /* times of the first ones */
     int64_t samples; /* seen in the whole capture */
 };
 

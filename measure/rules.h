@@ -12,7 +12,10 @@ struct measure_span {
     double duration_s;
 };
 
-/* eembc: t = 0, t += 1/fs per sample in double; sample n counts when t0 <= t_n < t1. Writes the half-open sample span. */
+/* eembc: t = 0, t += 1/fs per sample in double; sample n counts when t0 <= t_n < t1. Writes the half-open sample span; nothing
+ * ([0, 0)) for a rate that is not above 0 or times that are not finite; no index exceeds MEASURE_RULE_MAX. Time: some 50 steps, whatever
+ * the arguments. */
+#define MEASURE_RULE_MAX ((int64_t)1 << 52)
 void measure_rule_eembc(double fs_hz, double t0_s, double t1_s, int64_t *ret_a, int64_t *ret_b);
 /* mlcommons: samples [a, b); elapsed = b/fs - a/fs, each quotient in double (not (b-a)/fs: it differs in the printed digits). */
 double measure_rule_mlcommons_elapsed(double fs_hz, int64_t a, int64_t b);

@@ -9,6 +9,8 @@
 #define MAX_GAPS ((size_t)1 << 20)
 #define MAX_SEGMENTS ((size_t)1 << 16)
 #define MAX_MINIMA ((size_t)1 << 20)
+#define MAX_INDEX ((int64_t)1 << 52) /* exact in double; a year at 140 MS/s */
+#define MAX_NS ((int64_t)1 << 61)
 
 struct scanner {
     struct scan *s;
@@ -67,7 +69,7 @@ static int put_stretch(struct stretch_n **list, size_t *n, size_t *cap, size_t m
 
 static int scan_stamp(struct scanner *c, int64_t end, int64_t host_ns) {
     struct scan *s = c->s;
-    if (host_ns == 0)
+    if (host_ns == 0 || host_ns < -MAX_NS || host_ns > MAX_NS || end < -MAX_INDEX || end > MAX_INDEX)
         return 0;
     if (s->n_minima == 0)
         s->base_ns = host_ns;
@@ -89,6 +91,8 @@ static int scan_stamp(struct scanner *c, int64_t end, int64_t host_ns) {
 
 static int scan_extent(struct scanner *c, const struct measure_block *b) {
     struct scan *s = c->s;
+    if (b->first < -MAX_INDEX || b->first > MAX_INDEX)
+        return JF_E_TOO_LARGE;
     int64_t end = b->first + b->count;
     int rc = 0;
     bool start = !s->any || (b->flags & MEASURE_SEGMENT_START);
@@ -142,7 +146,7 @@ int scan_run(const struct measure_source *src, double period_s, double block_s, 
     if (rc < 0) {
         scan_done(ret_s);
         if (reterr && reterr->code == 0)
-            err_set(reterr, rc, rc == JF_E_TOO_LARGE ? "the capture has too many marker edges, gaps or segments" : "reading the capture");
+            err_set(reterr, rc, rc == JF_E_TOO_LARGE ? "the capture has too many marker edges, gaps or segments, or an absurd sample index" : "reading the capture");
     }
     return rc;
 }

@@ -77,24 +77,35 @@ static const struct {
     {MEASURE_STAGE_OUTPUT, "output"}, {MEASURE_STAGE_POST, "post"},   {MEASURE_STAGE_IDLE, "other"},
 };
 
-static bool too_coarse(const struct analysis *a) {
-    double shortest = INFINITY;
-    for (int c = 1; c < 8; c++) {
-        double cells = 0, runs = 0;
-        for (int k = 0; k < a->r->n_windows; k++) {
-            cells += a->stage_sums[k][c].cells;
-            runs += (double)a->stage_sums[k][c].runs;
-        }
-        if (runs > 0 && cells / runs < shortest)
-            shortest = cells / runs;
+/* The sampling grid is too coarse for a stage: its occurrences are shorter than stage_min_samples. */
+static bool too_coarse(const struct analysis *a, int code) {
+    double cells = 0, runs = 0;
+    for (int k = 0; k < a->r->n_windows; k++) {
+        cells += a->stage_sums[k][code].sum.cells;
+        runs += (double)a->stage_sums[k][code].runs;
     }
-    return a->cap->instrument.block && shortest < a->cfg->stage_min_samples;
+    return runs > 0 && cells < runs * a->cfg->stage_min_samples;
+}
+
+/* Energy of a stage of one window, the charge of the capacitance at its ends included. */
+static double stage_energy(const struct analysis *a, const struct stage_sum *q) {
+    const struct measure_supply *s = &a->cap->supply;
+    double e = measure_acc_get(&q->sum.p) * a->dt;
+    if (s->capacitance == MEASURE_C_DECLARED && q->sum.cells > 0)
+        e += s->capacitance_f * q->rc * measure_acc_get(&q->sum.v) / q->sum.cells;
+    return e;
 }
 
 void analysis_stage_figures(struct analysis *a) {
     struct measure_result *r = a->r;
-    if (a->n_stages == 0 || r->n_usable == 0 || too_coarse(a))
+    if (a->n_stages == 0 || r->n_usable == 0)
         return;
+    bool coarse[8] = {false};
+    for (int c = 1; c < 8; c++) {
+        coarse[c] = too_coarse(a, c);
+        if (coarse[c] && a->cap->instrument.block)
+            return; /* few windows, one grid: nothing averages out */
+    }
     double total_e = 0, total_t = 0, sum_e = 0, sum_t = 0;
     for (int s = 0; s < MEASURE_N_STAGES; s++) {
         struct measure_stage_stat *st = &r->stages[s];
@@ -102,11 +113,11 @@ void analysis_stage_figures(struct analysis *a) {
         for (int k = 0; k < r->n_windows; k++) {
             const struct stage_sum *q = &a->stage_sums[k][order[s].code];
             double share = 1.0 / r->windows[k].inferences / r->n_usable;
-            if (!r->windows[k].usable)
+            if (!r->windows[k].usable || coarse[order[s].code])
                 continue;
             if (s < MEASURE_N_STAGES - 1) {
-                st->duration_s += q->cells * a->dt * share;
-                st->energy_j += measure_acc_get(&q->p) * a->dt * share;
+                st->duration_s += q->sum.cells * a->dt * share;
+                st->energy_j += stage_energy(a, q) * share;
             } else {
                 total_t += r->windows[k].duration_s * share;
                 total_e += r->windows[k].energy_j * share;
@@ -122,6 +133,10 @@ void analysis_stage_figures(struct analysis *a) {
     }
     for (int s = 0; s < MEASURE_N_STAGES; s++) {
         struct measure_stage_stat *st = &r->stages[s];
+        if (coarse[order[s].code]) { /* its time and energy are part of "other" */
+            st->duration_s = st->energy_j = st->share = NAN;
+            continue;
+        }
         st->share = total_e != 0 ? st->energy_j / total_e : NAN;
         if (r->idle.has)
             st->net_energy_j = st->energy_j - r->idle.power_w * st->duration_s;

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Reasons about the whole run, which windows count, and the verdict (measurement specification, section 6). Pure. */
 #include <math.h>
+#include <string.h>
 
 #include "measure/analysis.h"
 #include "measure/stats.h"
+
+#define INPUTS_NEEDED 5
 
 void analysis_usable(struct analysis *a) {
     struct measure_result *r = a->r;
@@ -16,6 +19,14 @@ void analysis_usable(struct analysis *a) {
                 w->usable = false;
         r->n_usable += w->usable;
     }
+}
+
+static int windows_needed(const struct analysis *a) {
+    if (a->cfg->min_windows > 0)
+        return a->cfg->min_windows;
+    if (a->cap->method == MEASURE_METHOD_MLPERF_TINY)
+        return 5;
+    return a->cap->n_requests < 5 ? a->cap->n_requests : 5;
 }
 
 static void check_device(struct analysis *a) {
@@ -56,7 +67,6 @@ static void check_environment(struct analysis *a) {
 
 static void check_loss(struct analysis *a) {
     struct measure_loss *l = &a->r->loss;
-    double margin = a->cfg->loss_hold * a->cfg->loss_block_s;
     l->gap_samples = a->scan.gap_samples;
     l->checked = !a->cap->instrument.block && a->map.ok;
     l->rate_ppm = l->scatter_s = NAN;
@@ -75,8 +85,10 @@ static void check_loss(struct analysis *a) {
         analysis_raise(a, MEASURE_R_LOSS_CHECK_WEAK, -1, "arrival times scatter by %.3g s, more than %.3g s", a->map.scatter_s, a->cfg->loss_scatter_s);
     for (int k = 0; k < a->r->n_windows; k++) {
         const struct measure_window *w = &a->r->windows[k];
-        /* the last whole block behind the window must have held for loss_hold blocks */
-        if (w->found && (w->from_s - a->map.first_s < margin - a->cfg->loss_block_s || a->map.last_s - w->to_s < margin - a->cfg->loss_block_s))
+        /* a loss at the window's end shows in the next block at the latest, and must hold there and in those behind it; before the window
+         * one block must tell the level */
+        double block = a->cfg->loss_block_s, behind = floor(a->map.last_s / block) - floor(w->to_s / block);
+        if (w->found && (floor(w->from_s / block) - floor(a->map.first_s / block) < 1 || behind < a->cfg->loss_hold))
             analysis_raise(a, MEASURE_R_LOSS_CHECK_WEAK, -1, "the capture should reach %.3g s beyond the windows", a->cfg->loss_margin_s);
     }
 }
@@ -111,6 +123,32 @@ static void check_spread(struct analysis *a) {
     }
 }
 
+/* mlperf-tiny is five windows over five inputs: repeats would hide what depends on the data. */
+static void check_inputs(struct analysis *a) {
+    const struct measure_capture *c = a->cap;
+    struct measure_result *r = a->r;
+    int n = 0, first[MEASURE_MAX_WINDOWS];
+    bool known = r->n_usable > 0;
+    for (int k = 0; k < r->n_windows; k++) {
+        if (!r->windows[k].usable)
+            continue;
+        int i = 0;
+        while (i < n && strcmp(c->requests[first[i]].input, c->requests[k].input) != 0)
+            i++;
+        if (i == n)
+            first[n++] = k;
+        known = known && c->requests[k].input[0];
+    }
+    r->quality.inputs_distinct = known ? n : -1;
+    int need = windows_needed(a) < INPUTS_NEEDED ? windows_needed(a) : INPUTS_NEEDED;
+    if (c->method != MEASURE_METHOD_MLPERF_TINY || r->n_usable == 0 || (known && n >= need))
+        return;
+    if (known)
+        analysis_raise(a, MEASURE_R_INPUTS_NOT_DISTINCT, -1, "%d distinct inputs over %d usable windows; %d are needed", n, r->n_usable, need);
+    else
+        analysis_raise(a, MEASURE_R_INPUTS_NOT_DISTINCT, -1, "the input of a window is not known; %d distinct ones are needed", need);
+}
+
 static void check_net(struct analysis *a) {
     const struct measure_result *r = a->r;
     if (!r->idle.has)
@@ -124,15 +162,8 @@ void analysis_run_checks(struct analysis *a) {
     check_environment(a);
     check_loss(a);
     check_spread(a);
+    check_inputs(a);
     check_net(a);
-}
-
-static int windows_needed(const struct analysis *a) {
-    if (a->cfg->min_windows > 0)
-        return a->cfg->min_windows;
-    if (a->cap->method == MEASURE_METHOD_MLPERF_TINY)
-        return 5;
-    return a->cap->n_requests < 5 ? a->cap->n_requests : 5;
 }
 
 void analysis_verdict(struct analysis *a) {

@@ -231,14 +231,22 @@ static void find_phases(struct analysis *a, int k) {
     }
 }
 
-static void count_ignored(struct analysis *a) {
-    int falls = 0, used = 0;
-    for (size_t i = 0; i < a->window_line.len; i++)
-        falls += !track_set(a->window_line.at[i]) && !track_level(a->window_line.at[i]);
-    for (int k = 0; k < a->cap->n_requests; k++)
-        if (a->windows[k].known)
-            used += edges_in(&a->window_line, a->windows[k].lo, a->windows[k].hi).falls;
-    a->r->edges_ignored = falls > used ? falls - used : 0;
+/* Windows ascend, as their commands did. */
+static void list_ignored(struct analysis *a) {
+    int k = 0, n = 0;
+    for (size_t i = 0; i < a->window_line.len; i++) {
+        double at = (double)track_n(a->window_line.at[i]);
+        if (track_set(a->window_line.at[i]) || track_level(a->window_line.at[i]))
+            continue;
+        while (k < a->cap->n_requests && (!a->windows[k].known || a->windows[k].hi <= at))
+            k++;
+        if (k < a->cap->n_requests && at >= ceil(a->windows[k].lo))
+            continue;
+        if (n < MEASURE_MAX_IGNORED)
+            a->r->ignored_s[n] = (at + a->phi - 0.5) * a->dt;
+        n++;
+    }
+    a->r->edges_ignored = n;
 }
 
 static void note_losses(struct analysis *a, int k) {
@@ -285,6 +293,6 @@ int analysis_windows(struct analysis *a, struct err *reterr) {
                 return err_set(reterr, rc, "too many stages in the capture");
         }
     }
-    count_ignored(a);
+    list_ignored(a);
     return 0;
 }

@@ -25,6 +25,7 @@ struct field {
 static const struct field range_fields[] = {
     FIELD(measure_range, from_a, F_DOUBLE), FIELD(measure_range, to_a, F_DOUBLE), FIELD(measure_range, gain_rel, F_DOUBLE),
     FIELD(measure_range, offset_a, F_DOUBLE), FIELD(measure_range, resolution_a, F_DOUBLE), FIELD(measure_range, shunt_ohm, F_DOUBLE),
+    FIELD(measure_range, gain_corr_rel, F_DOUBLE), FIELD(measure_range, offset_corr_a, F_DOUBLE),
     WORD(measure_range, kind, measure_spec_words), END};
 
 static const struct field instrument_fields[] = {
@@ -33,7 +34,9 @@ static const struct field instrument_fields[] = {
     FIELD(measure_instrument, marker_phase, F_DOUBLE), FIELD(measure_instrument, n_markers, F_INT),
     FIELD(measure_instrument, shared_reference, F_BOOL), FIELD(measure_instrument, voltage_gain_rel, F_DOUBLE),
     FIELD(measure_instrument, voltage_offset_v, F_DOUBLE), WORD(measure_instrument, voltage_kind, measure_spec_words),
+    FIELD(measure_instrument, voltage_gain_corr_rel, F_DOUBLE), FIELD(measure_instrument, voltage_offset_corr_v, F_DOUBLE),
     FIELD(measure_instrument, clock_ppm, F_DOUBLE), FIELD(measure_instrument, spec_source, F_TEXT),
+    FIELD(measure_instrument, calibration, F_TEXT),
     FIELD(measure_instrument, calibration_expired, F_BOOL), FIELD(measure_instrument, calibration_c, F_DOUBLE), END};
 
 static const struct field supply_fields[] = {
@@ -46,7 +49,8 @@ static const struct field device_fields[] = {
     WORD(measure_device, golden, measure_tri_words), WORD(measure_device, model, measure_tri_words),
     WORD(measure_device, firmware, measure_tri_words), FIELD(measure_device, debug_reported, F_BOOL), FIELD(measure_device, c_debugen, F_BOOL),
     FIELD(measure_device, dbgmcu_cr, F_U32), FIELD(measure_device, reset_cause_reported, F_BOOL), FIELD(measure_device, brownout_reset, F_BOOL),
-    FIELD(measure_device, back_powered, F_BOOL), FIELD(measure_device, core_hz, F_DOUBLE), FIELD(measure_device, idle_state, F_TEXT), END};
+    FIELD(measure_device, back_powered, F_BOOL), FIELD(measure_device, core_hz, F_DOUBLE), FIELD(measure_device, unit, F_TEXT),
+    FIELD(measure_device, idle_state, F_TEXT), END};
 
 static const struct field request_fields[] = {
     FIELD(measure_request, inferences, F_U32), FIELD(measure_request, sent_ns, F_I64), FIELD(measure_request, ready_ns, F_I64),

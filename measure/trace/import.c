@@ -49,9 +49,34 @@ static int open_regular(int dirfd, const char *name, size_t max, size_t *ret_siz
     return fd;
 }
 
-int import_file_read(int dirfd, const char *name, size_t max, struct import_file *ret_f, struct err *reterr) {
+const char *const import_names[IMPORT_N_FILES] = {
+    [IMPORT_N_TRACE] = "trace1-energy.bin", [IMPORT_N_STAMPS] = "trace1-timestamps.json",
+    [IMPORT_N_DATA] = "results.json",       [IMPORT_N_PRINTED] = "results.txt",
+    [IMPORT_N_LOG] = "log.txt"};
+
+/* What the archive held, moved out. */
+static int take(struct import_source *src, enum import_name which, size_t max, struct import_file *ret_f,
+                struct err *reterr) {
+    struct import_file *f = &src->files[which];
+    const char *name = import_names[which];
+    if (!f->data)
+        return err_set_at(reterr, JF_E_NOT_FOUND, name, "the session lacks this file");
+    if (f->size == 0)
+        return err_set_at(reterr, JF_E_PARSE, name, "the file is empty");
+    if (f->size > max)
+        return err_set_at(reterr, JF_E_TOO_LARGE, name, "the file has %zu bytes, at most %zu are read", f->size, max);
+    *ret_f = *f;
+    *f = (struct import_file){0};
+    return 0;
+}
+
+int import_file_read(struct import_source *src, enum import_name which, size_t max, struct import_file *ret_f,
+                     struct err *reterr) {
     size_t size = 0, n = 0;
-    int rc = 0, fd = open_regular(dirfd, name, max, &size, reterr);
+    if (src->dirfd < 0)
+        return take(src, which, max, ret_f, reterr);
+    const char *name = import_names[which];
+    int rc = 0, fd = open_regular(src->dirfd, name, max, &size, reterr);
     if (fd < 0)
         return fd;
     char *data = malloc(size + 1);
@@ -85,9 +110,11 @@ void import_file_done(struct import_file *f) {
     *f = (struct import_file){0};
 }
 
-int import_file_json(int dirfd, const char *name, size_t max, json_t **ret_j, struct err *reterr) {
+int import_file_json(struct import_source *src, enum import_name which, size_t max, json_t **ret_j,
+                     struct err *reterr) {
     struct import_file f = {0};
-    int rc = import_file_read(dirfd, name, max, &f, reterr);
+    const char *name = import_names[which];
+    int rc = import_file_read(src, which, max, &f, reterr);
     if (rc < 0)
         return rc;
     json_error_t je;
@@ -175,29 +202,56 @@ static void conclude(struct import_session *s) {
     compare(s, "the median throughput", -1, &s->median_throughput);
 }
 
-static bool has(int dirfd, const char *name) {
+bool import_source_has(const struct import_source *src, enum import_name which) {
     struct stat st;
-    return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    if (src->dirfd < 0)
+        return src->files[which].data != NULL;
+    return fstatat(src->dirfd, import_names[which], &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-int import_session_read(const char *dir, struct import_session *ret_s, struct err *reterr) {
-    int rc, fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return err_set_errno(reterr, errno == ENOENT ? JF_E_NOT_FOUND : JF_E_IO, errno, "cannot open the directory %s",
-                             dir);
-    struct import_session *s = calloc(1, sizeof *s);
-    if (!s) {
-        close(fd);
-        return err_set(reterr, JF_E_NOMEM, "no memory for a session");
+void import_source_done(struct import_source *src) {
+    if (src->dirfd >= 0)
+        close(src->dirfd);
+    src->dirfd = -1;
+    for (int k = 0; k < IMPORT_N_FILES; k++)
+        import_file_done(&src->files[k]);
+}
+
+/* A directory, or an archive: what path is decides. */
+static int open_source(const char *path, struct import_source *ret_src, struct err *reterr) {
+    struct stat st;
+    int rc = 0, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        rc = err_set_errno(reterr, errno == ENOENT ? JF_E_NOT_FOUND : JF_E_IO, errno, "cannot open %s", path);
+    } else if (S_ISDIR(st.st_mode)) {
+        *ret_src = (struct import_source){.dirfd = fd};
+        return 0;
+    } else if (!S_ISREG(st.st_mode)) {
+        rc = err_set_at(reterr, JF_E_INVAL, path, "neither a directory nor an archive");
+    } else {
+        rc = import_tar_read(fd, (uint64_t)st.st_size, ret_src, reterr);
     }
-    bool eembc = has(fd, "trace1-energy.bin") || has(fd, "trace1-timestamps.json"), mlcommons = has(fd, "results.json");
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+static int read_source(struct import_source *src, const char *what, struct import_session *ret_s, struct err *reterr) {
+    int rc;
+    struct import_session *s = calloc(1, sizeof *s);
+    if (!s)
+        return err_set(reterr, JF_E_NOMEM, "no memory for a session");
+    bool eembc = import_source_has(src, IMPORT_N_TRACE) || import_source_has(src, IMPORT_N_STAMPS),
+         mlcommons = import_source_has(src, IMPORT_N_DATA);
     if (eembc && mlcommons) {
-        rc = err_set_at(reterr, JF_E_PARSE, dir, "files of two runners (trace1-* and results.json): not one session");
+        rc = err_set_at(reterr, JF_E_PARSE, what, "files of two runners (trace1-* and results.json): not one session");
     } else if (!eembc && !mlcommons) {
-        rc = err_set_at(reterr, JF_E_NOT_FOUND, dir, "no energy session: neither trace1-energy.bin nor results.json");
+        rc = err_set_at(reterr, JF_E_NOT_FOUND, what, "no energy session: neither trace1-energy.bin nor results.json");
     } else {
         s->format = eembc ? IMPORT_EEMBC : IMPORT_MLCOMMONS;
-        rc = eembc ? import_eembc(fd, s, reterr) : import_mlcommons(fd, s, reterr);
+        s->facts.voltage_v = NAN;
+        (void)snprintf(s->facts.runner, sizeof s->facts.runner, eembc ? "EEMBC EnergyRunner" : "MLCommons runner");
+        rc = eembc ? import_eembc(src, s, reterr) : import_mlcommons(src, s, reterr);
     }
     if (rc >= 0) {
         conclude(s);
@@ -205,6 +259,55 @@ int import_session_read(const char *dir, struct import_session *ret_s, struct er
         rc = 0;
     }
     free(s);
-    close(fd);
+    return rc;
+}
+
+static int read_path(const char *path, struct import_session *ret_s, struct import_samples *keep, struct err *reterr) {
+    struct import_source src = {.dirfd = -1};
+    int rc = open_source(path, &src, reterr);
+    if (rc < 0)
+        return rc;
+    src.keep = keep;
+    rc = read_source(&src, path, ret_s, reterr);
+    import_source_done(&src);
+    return rc;
+}
+
+int import_session_read(const char *path, struct import_session *ret_s, struct err *reterr) {
+    return read_path(path, ret_s, NULL, reterr);
+}
+
+int import_session_read_samples(const char *path, struct import_session *ret_s, struct import_samples *ret_k,
+                                struct err *reterr) {
+    *ret_k = (struct import_samples){0};
+    int rc = read_path(path, ret_s, ret_k, reterr);
+    if (rc < 0)
+        import_samples_done(ret_k);
+    return rc;
+}
+
+void import_samples_done(struct import_samples *k) {
+    free(k->energy_uj);
+    *k = (struct import_samples){0};
+}
+
+int import_samples_grow(struct import_samples *keep, int64_t n, float **ret_at, struct err *reterr) {
+    float *more = realloc(keep->energy_uj, (size_t)(keep->n + n) * sizeof *more);
+    if (!more)
+        return err_set(reterr, JF_E_NOMEM, "no memory for %lld samples", (long long)(keep->n + n));
+    keep->energy_uj = more;
+    *ret_at = more + keep->n;
+    keep->n += n;
+    keep->run_end[keep->n_runs++] = keep->n;
+    return 0;
+}
+
+int import_session_read_memory(const void *bytes, size_t n, struct import_session *ret_s, struct err *reterr) {
+    struct import_source src = {.dirfd = -1};
+    int rc = import_tar_read_memory(bytes, n, &src, reterr);
+    if (rc < 0)
+        return rc;
+    rc = read_source(&src, "the archive", ret_s, reterr);
+    import_source_done(&src);
     return rc;
 }

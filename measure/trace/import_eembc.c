@@ -24,9 +24,9 @@ static float float_at(const struct import_file *f, size_t byte) {
     return x;
 }
 
-static int read_trace(int dirfd, struct import_session *s, struct import_file *ret_f, struct err *reterr) {
+static int read_trace(struct import_source *src, struct import_session *s, struct import_file *ret_f, struct err *reterr) {
     struct import_file f = {0};
-    int rc = import_file_read(dirfd, TRACE, IMPORT_MAX_DATA, &f, reterr);
+    int rc = import_file_read(src, IMPORT_N_TRACE, IMPORT_MAX_DATA, &f, reterr);
     if (rc < 0)
         return rc;
     if ((uint8_t)f.data[0] != 0xF1) {
@@ -82,9 +82,9 @@ static int check_stamps(const json_t *j, const struct import_session *s, double 
     return (int)n;
 }
 
-static int read_stamps(int dirfd, const struct import_session *s, double *t, struct err *reterr) {
+static int read_stamps(struct import_source *src, const struct import_session *s, double *t, struct err *reterr) {
     json_t *j;
-    int rc = import_file_json(dirfd, STAMPS, IMPORT_MAX_TEXT, &j, reterr);
+    int rc = import_file_json(src, IMPORT_N_STAMPS, IMPORT_MAX_TEXT, &j, reterr);
     if (rc < 0)
         return rc;
     rc = check_stamps(j, s, t, reterr);
@@ -92,9 +92,19 @@ static int read_stamps(int dirfd, const struct import_session *s, double *t, str
     return rc;
 }
 
-/* Which element begins the first window. The runner stamps once before the runs; a second such stamp is legal when the
- * printed begins say that the windows are one element later than their numbers. Anything else is an error that names
- * the element or the window. */
+/* The printed begin: a tie is rounded down (all 599 begins that rounds v0.7 to v1.3 publish say so, 45 of them ties;
+ * stamps are whole milliseconds nearly everywhere, so a nanosecond is far below them). */
+static void print_begin(struct import_value *v, double t) { import_fixed(v, t - 1e-9 > 0 ? t - 1e-9 : 0, 2); }
+
+static bool begins_at(const struct import_session *s, double t) {
+    struct import_value at = {0};
+    print_begin(&at, t);
+    return strcmp(at.computed, s->windows[0].figures[IMPORT_BEGIN].printed) == 0;
+}
+
+/* Which element begins the first window. The runner stamps once before the runs. One more element than results.txt has windows
+ * for is legal when the printed begin says whether it is a second stamp before the runs, or the begin of a run that never
+ * ended (both were published). Anything else is an error that names the element or the window. */
 static int place(struct import_session *s, const double *t, int n, struct err *reterr) {
     int first = s->windows[0].number, last = s->windows[s->n_windows - 1].number;
     char where[128];
@@ -107,14 +117,12 @@ static int place(struct import_session *s, const double *t, int n, struct err *r
     if (shift < 0 || first < 1 || first > 2)
         return err_set_at(reterr, JF_E_PARSE, STAMPS, "%d elements do not hold the windows %d to %d of results.txt", n,
                           first, last);
-    if (shift > 0) {
-        struct import_value at = {0};
-        import_fixed(&at, t[first - 1 + shift], 2);
-        const struct import_value *printed = &s->windows[0].figures[IMPORT_BEGIN];
-        if (shift > 1 || strcmp(at.computed, printed->printed) != 0) {
-            snprintf(where, sizeof where, STAMPS " element %d", last + 1);
-            return err_set_at(reterr, JF_E_PARSE, where, "%d surplus: results.txt ends with window %d", shift, last);
-        }
+    if (shift == 1 && begins_at(s, t[first - 1])) {
+        s->trailing = 1;
+        shift = 0;
+    } else if (shift > 1 || (shift == 1 && !begins_at(s, t[first]))) {
+        snprintf(where, sizeof where, STAMPS " element %d", last + 1);
+        return err_set_at(reterr, JF_E_PARSE, where, "%d surplus: results.txt ends with window %d", shift, last);
     }
     s->leading = first - 1 + shift;
     return 0;
@@ -140,8 +148,9 @@ static int compute(struct import_session *s, struct import_window *w, const stru
     }
     w->inferences = (int64_t)inferences;
     w->energy_j = e * 1e-6;
+    w->from_s = t[0];
     w->duration_s = t[1] - t[0];
-    import_fixed(&w->figures[IMPORT_BEGIN], t[0], 2);
+    print_begin(&w->figures[IMPORT_BEGIN], t[0]);
     import_fixed(&w->figures[IMPORT_ENERGY], e, 3);
     /* the printed power is the mean of the samples, not energy over runtime */
     import_fixed(&w->figures[IMPORT_POWER], e / ((double)(w->b - w->a) / s->rate_hz), 3);
@@ -158,21 +167,40 @@ static const char *log_count(const char *line) {
     return p && strstr(line, "[dut]") ? p + 14 : NULL;
 }
 
-int import_eembc(int dirfd, struct import_session *s, struct err *reterr) {
-    struct import_file f = {0};
-    double t[MAX_STAMPS];
-    int n, rc = read_trace(dirfd, s, &f, reterr);
+/* The samples and where the timestamps fall on them. */
+static int keep_samples(struct import_samples *keep, const struct import_session *s, const struct import_file *f,
+                        const double *t, int n, struct err *reterr) {
+    float *to;
+    int64_t at, end;
+    int rc = import_samples_grow(keep, s->samples, &to, reterr);
     if (rc < 0)
         return rc;
-    rc = n = read_stamps(dirfd, s, t, reterr);
+    for (int64_t i = 0; i < s->samples; i++)
+        to[i] = float_at(f, HEAD + 4 * (size_t)i);
+    for (int k = 0; k < n; k++) {
+        measure_rule_eembc(s->rate_hz, t[k], t[k], &at, &end);
+        keep->marks[keep->n_marks++] = at < s->samples ? at : s->samples - 1;
+    }
+    return 0;
+}
+
+int import_eembc(struct import_source *src, struct import_session *s, struct err *reterr) {
+    struct import_file f = {0};
+    double t[MAX_STAMPS];
+    int n, rc = read_trace(src, s, &f, reterr);
+    if (rc < 0)
+        return rc;
+    rc = n = read_stamps(src, s, t, reterr);
     if (rc >= 0)
-        rc = import_printed(dirfd, s, reterr);
+        rc = import_printed(src, s, reterr);
     if (rc >= 0)
         rc = place(s, t, n, reterr);
     for (int k = 0; rc >= 0 && k < s->n_windows; k++)
         rc = compute(s, &s->windows[k], &f, t + s->leading + 2 * k, reterr);
     if (rc >= 0)
-        rc = import_check_log(dirfd, s, log_count, "results.txt", " windows", reterr);
+        rc = import_check_log(src, s, log_count, "results.txt", " windows", reterr);
+    if (rc >= 0 && src->keep)
+        rc = keep_samples(src->keep, s, &f, t, n, reterr);
     import_file_done(&f);
     return rc;
 }

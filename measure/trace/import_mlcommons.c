@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * MLCommons runner sessions: results.json (one object per window: energies in J at 1 kHz, events as [number, samples
  * seen so far]; the window lies between the last two), results.txt, log.txt. */
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,7 +61,44 @@ static int sum(const json_t *samples, int run, const struct import_window *w, do
     return 0;
 }
 
-static int read_run(struct import_session *s, int run, const json_t *j, struct err *reterr) {
+/* The runs may not contradict each other, and a voltage is one of a small board. */
+static int read_voltage(struct import_session *s, int run, const json_t *power, struct err *reterr) {
+    const json_t *j = json_object_get(power, "voltage");
+    double v = json_number_value(j);
+    if (!j || json_is_null(j))
+        return 0;
+    if (!json_is_number(j) || !(v > 0 && v <= 60))
+        return bad(reterr, run, "power.voltage", -1, "not a possible supply voltage");
+    if (run > 0 && v != s->facts.voltage_v)
+        return bad(reterr, run, "power.voltage", -1, "another voltage than in the runs before");
+    s->facts.voltage_v = v;
+    return 0;
+}
+
+static int keep_run(struct import_samples *keep, const json_t *samples, const json_t *events, int run,
+                    struct err *reterr) {
+    float *to;
+    size_t i;
+    const json_t *x;
+    int64_t begin = keep->n;
+    int rc = import_samples_grow(keep, (int64_t)json_array_size(samples), &to, reterr);
+    if (rc < 0)
+        return rc;
+    json_array_foreach(samples, i, x) {
+        double e = json_number_value(x) * 1e6;
+        if (!(fabs(e) <= (double)FLT_MAX))
+            return bad(reterr, run, "sample", (int64_t)i, "no possible energy of a sample");
+        to[i] = (float)e;
+    }
+    json_array_foreach(events, i, x) {
+        int64_t at = begin + json_integer_value(json_array_get(x, 1));
+        keep->marks[keep->n_marks++] = at < keep->n ? at : keep->n - 1;
+    }
+    return 0;
+}
+
+static int read_run(struct import_samples *keep, struct import_session *s, int run, const json_t *j,
+                    struct err *reterr) {
     struct import_window *w = &s->windows[run];
     const json_t *power = json_object_get(j, "power"), *samples = json_object_get(power, "samples");
     const json_t *count = json_object_get(json_object_get(j, "infer"), "iterations");
@@ -75,8 +113,12 @@ static int read_run(struct import_session *s, int run, const json_t *j, struct e
         return rc;
     s->leading = rc > s->leading ? rc : s->leading;
     rc = sum(samples, run, w, &e, reterr);
+    rc = rc == 0 ? read_voltage(s, run, power, reterr) : rc;
+    if (rc == 0 && keep)
+        rc = keep_run(keep, samples, json_object_get(power, "timestamps"), run, reterr);
     if (rc < 0)
         return rc;
+    w->from_s = (double)(s->samples + w->a) / RATE_HZ;
     s->samples += n;
     w->inferences = json_integer_value(count);
     w->energy_j = e;
@@ -92,9 +134,9 @@ static int read_run(struct import_session *s, int run, const json_t *j, struct e
     return 0;
 }
 
-static int read_runs(int dirfd, struct import_session *s, struct err *reterr) {
+static int read_runs(struct import_source *src, struct import_session *s, struct err *reterr) {
     json_t *j;
-    int rc = import_file_json(dirfd, DATA, IMPORT_MAX_DATA / 2, &j, reterr);
+    int rc = import_file_json(src, IMPORT_N_DATA, IMPORT_MAX_DATA / 2, &j, reterr);
     if (rc < 0)
         return rc;
     if (!json_is_array(j))
@@ -104,7 +146,7 @@ static int read_runs(int dirfd, struct import_session *s, struct err *reterr) {
         rc = err_set_at(reterr, JF_E_PARSE, DATA, "%zu runs, results.txt prints %d", json_array_size(j), s->n_windows);
     for (int k = 0; rc == 0 && k < s->n_windows; k++)
         rc = s->windows[k].number == k
-                 ? read_run(s, k, json_array_get(j, (size_t)k), reterr)
+                 ? read_run(src->keep, s, k, json_array_get(j, (size_t)k), reterr)
                  : err_set_at(reterr, JF_E_PARSE, "results.txt", "trial %d stands where trial %d is expected",
                               s->windows[k].number, k);
     json_decref(j);
@@ -117,10 +159,10 @@ static const char *log_count(const char *line) {
     return slash ? slash + 1 : NULL;
 }
 
-int import_mlcommons(int dirfd, struct import_session *s, struct err *reterr) {
+int import_mlcommons(struct import_source *src, struct import_session *s, struct err *reterr) {
     s->rate_hz = RATE_HZ;
-    int rc = import_printed(dirfd, s, reterr);
+    int rc = import_printed(src, s, reterr);
     if (rc == 0)
-        rc = read_runs(dirfd, s, reterr);
-    return rc < 0 ? rc : import_check_log(dirfd, s, log_count, DATA, "", reterr);
+        rc = read_runs(src, s, reterr);
+    return rc < 0 ? rc : import_check_log(src, s, log_count, DATA, "", reterr);
 }

@@ -58,9 +58,9 @@ json_t *import_session_json(const struct import_session *s) {
         json_decref(differences);
         return NULL;
     }
-    return json_pack("{s:s, s:f, s:I, s:i, s:o, s:{s:f, s:f, s:o, s:o}, s:b, s:i, s:o}", "format", format_name(s),
+    return json_pack("{s:s, s:f, s:I, s:i, s:i, s:o, s:{s:f, s:f, s:o, s:o}, s:b, s:i, s:o}", "format", format_name(s),
                      "rate_hz", s->rate_hz, "samples", (json_int_t)s->samples, "leading_timestamps", s->leading,
-                     "windows", windows, "median", "energy_per_inference_j", s->per_inference_j, "throughput_per_s",
+                     "trailing_timestamps", s->trailing, "windows", windows, "median", "energy_per_inference_j", s->per_inference_j, "throughput_per_s",
                      s->throughput, "energy_per_inference_uj", value_json(&s->median_energy), "throughput",
                      value_json(&s->median_throughput), "agrees", s->n_differences == 0, "n_differences",
                      s->n_differences, "differences", differences);
@@ -71,8 +71,8 @@ static const char *mark(const struct import_value *v) { return !said(v) ? " " : 
 void import_session_print(const struct import_session *s, FILE *out) {
     static const enum import_figure columns[] = {IMPORT_ENERGY, IMPORT_DURATION, IMPORT_INFERENCES,
                                                  IMPORT_PER_INFERENCE, IMPORT_THROUGHPUT};
-    fprintf(out, "%s session, %lld samples at %g Hz, %d windows, %d leading timestamps\n", format_name(s),
-            (long long)s->samples, s->rate_hz, s->n_windows, s->leading);
+    fprintf(out, "%s session, %lld samples at %g Hz, %d windows, %d leading and %d trailing timestamps\n",
+            format_name(s), (long long)s->samples, s->rate_hz, s->n_windows, s->leading, s->trailing);
     fprintf(out, "%6s %17s  %20s  %12s  %14s  %14s\n", "window", "energy uJ", "duration s", "inferences",
             "uJ/inference", "inferences/s");
     for (int k = 0; k < s->n_windows; k++) {

@@ -119,10 +119,10 @@ static int complete(const struct import_session *s, struct err *reterr) {
     return 0;
 }
 
-int import_printed(int dirfd, struct import_session *s, struct err *reterr) {
+int import_printed(struct import_source *src, struct import_session *s, struct err *reterr) {
     struct import_file f = {0};
     struct reading r = {.s = s};
-    int rc = import_file_read(dirfd, "results.txt", IMPORT_MAX_TEXT, &f, reterr);
+    int rc = import_file_read(src, IMPORT_N_PRINTED, IMPORT_MAX_TEXT, &f, reterr);
     if (rc < 0)
         return rc;
     rc = import_lines(&f, "results.txt", read_line, &r, reterr);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "measure/trace/import.h"
+#include "measure/trace/override.h"
 #include "measure/trace/result_json.h"
 #include "measure/trace/trace.h"
 
@@ -20,9 +21,9 @@ static const char usage[] =
     "  stats    energy, charge and means of a span            [--from S] [--to S]\n"
     "  view     min/mean/max per pixel and marker edges        [--from S] [--to S] [--points N]\n"
     "  events   the recorded events, one JSON object per line\n"
-    "  analyse  recompute the result                           [--rule edge|eembc|mlcommons] [--windows]\n"
-    "  import   recompute a published energy session in the directory FILE (EEMBC EnergyRunner or MLCommons runner) and\n"
-    "           compare it with its results.txt; nothing is written\n"
+    "  analyse  recompute the result                           [--rule edge|eembc|mlcommons] [--set KEY=VALUE]... [--windows]\n"
+    "  import   recompute a published energy session (EEMBC EnergyRunner or MLCommons runner) in the directory or tar\n"
+    "           archive FILE and compare it with its results.txt        [--result] [--trace OUT]\n"
     "\n"
     "options:\n"
     "  --json       machine-readable output (view and events always are)\n"
@@ -30,17 +31,24 @@ static const char usage[] =
     "  --to S       end of the span\n"
     "  --points N   pixels of a view (1000)\n"
     "  --rule R     window rule instead of the stored one\n"
+    "  --set KEY=V  threshold or marker_phase instead of the stored one; may be repeated\n"
+    "  --result     import: the session as a result, one JSON document\n"
+    "  --trace OUT  import: the same, and its samples as the new trace file OUT\n"
     "  --help       this text\n"
     "  --version    version\n"
     "\n"
     "exit status: 0 good; 1 the file cannot be read, is damaged, or holds no result, or differs from its\n"
     "results.txt (import); 2 wrong usage\n";
 
+#define MAX_SETS 32
+
 struct options {
-    bool json, windows;
+    bool json, windows, result;
     double from, to;
     int points;
-    const char *rule;
+    const char *rule, *trace;
+    const char *sets[MAX_SETS];
+    int n_sets;
 };
 
 static int complain(const struct err *e) {
@@ -142,14 +150,14 @@ static void print_result(const struct measure_result *r) {
             printf("%s: %s\n", measure_code_word((enum measure_code)c), r->reasons[c].text);
 }
 
-static int analyse(const char *path, const struct measure_config *cfg, const struct options *o) {
+static int analyse(const char *path, const struct measure_config *cfg, double phase, const struct options *o) {
     struct err e = {0};
     struct measure_capture *cap = malloc(sizeof *cap);
     struct measure_result *res = malloc(sizeof *res);
     int status = 1;
     if (!cap || !res) {
         fprintf(stderr, "jf-trace: out of memory\n");
-    } else if (trace_analyse(path, cfg, cap, res, &e) < 0) {
+    } else if (trace_analyse_as(path, cfg, phase, cap, res, &e) < 0) {
         status = complain(&e);
     } else if (o->json) {
         json_t *out = json_pack("{s:o}", "result", measure_result_json(cap, res));
@@ -174,15 +182,53 @@ static int cmd_analyse(struct trace_reader *r, const char *path, const struct op
         fprintf(stderr, "jf-trace: unknown rule '%s'\n", o->rule);
         return 2;
     }
-    return analyse(path, &cfg, o);
+    double phase = NAN;
+    for (int i = 0; i < o->n_sets; i++) {
+        if (trace_override_text(o->sets[i], &cfg, &phase, &e) < 0) {
+            fprintf(stderr, "jf-trace: --set: %s\n", e.text);
+            return 2;
+        }
+    }
+    return analyse(path, &cfg, phase, o);
+}
+
+/* --result: one JSON document, {"session", "result", "windows", "trace"} or {"error"}; a session that contradicts its
+ * results.txt is an error here. The daemon reads this. */
+static int import_document(const char *path, const struct options *o, struct import_session *s, struct import_samples *k) {
+    struct err e = {0};
+    struct trace_summary sum = {0};
+    int rc = import_session_read_samples(path, s, k, &e);
+    if (rc == 0 && s->n_differences > 0)
+        rc = err_set(&e, JF_E_PARSE, "the session contradicts itself: %s", s->differences[0]);
+    bool traced = rc == 0 && o->trace && s->facts.voltage_v > 0;
+    if (traced)
+        rc = import_trace_write(s, k, o->trace, &sum, &e);
+    if (rc < 0) {
+        (void)print_json(json_pack("{s:{s:s, s:s, s:s}}", "error", "code", err_word(e.code), "where", e.where, "text", e.text));
+        return complain(&e);
+    }
+    json_t *doc = import_result_json(s);
+    if (doc && (json_object_set_new(doc, "session", import_session_json(s)) < 0 ||
+                json_object_set_new(doc, "trace",
+                                    traced ? json_pack("{s:s, s:I, s:f}", "sha256", sum.sha256, "size", (json_int_t)sum.size, "duration_s",
+                                                       sum.duration_s)
+                                           : json_null()) < 0)) {
+        json_decref(doc);
+        doc = NULL;
+    }
+    return print_json(doc);
 }
 
 static int cmd_import(const char *dir, const struct options *o) {
     struct err e = {0};
     struct import_session *s = malloc(sizeof *s);
+    struct import_samples *k = calloc(1, sizeof *k);
     int status = 1;
-    if (!s) {
+    if (!s || !k) {
         fprintf(stderr, "jf-trace: out of memory\n");
+    } else if (o->result || o->trace) {
+        status = import_document(dir, o, s, k);
+        import_samples_done(k);
     } else if (import_session_read(dir, s, &e) < 0) {
         status = complain(&e);
     } else {
@@ -194,6 +240,7 @@ static int cmd_import(const char *dir, const struct options *o) {
         if (s->n_differences > 0)
             fprintf(stderr, "jf-trace: %s: %s (%d differences)\n", dir, s->differences[0], s->n_differences);
     }
+    free(k);
     free(s);
     return status;
 }
@@ -208,6 +255,7 @@ static bool number(const char *text, double *ret) {
 static int parse(int argc, char **argv, struct options *o, int *ret_status) {
     static const struct option longs[] = {{"json", no_argument, NULL, 'j'},          {"from", required_argument, NULL, 'f'}, {"to", required_argument, NULL, 't'},
                                           {"points", required_argument, NULL, 'p'},  {"rule", required_argument, NULL, 'r'}, {"windows", no_argument, NULL, 'w'},
+                                          {"result", no_argument, NULL, 'R'},        {"trace", required_argument, NULL, 'T'},   {"set", required_argument, NULL, 's'},
                                           {"help", no_argument, NULL, 'h'},          {"version", no_argument, NULL, 'V'},    {NULL, 0, NULL, 0}};
     double points = 0;
     bool good = true;
@@ -219,6 +267,12 @@ static int parse(int argc, char **argv, struct options *o, int *ret_status) {
             break;
         case 'w':
             o->windows = true;
+            break;
+        case 'R':
+            o->result = true;
+            break;
+        case 'T':
+            o->trace = optarg;
             break;
         case 'f':
             good = good && number(optarg, &o->from);
@@ -232,6 +286,10 @@ static int parse(int argc, char **argv, struct options *o, int *ret_status) {
             break;
         case 'r':
             o->rule = optarg;
+            break;
+        case 's':
+            good = good && o->n_sets < MAX_SETS;
+            o->sets[good ? o->n_sets++ : 0] = optarg;
             break;
         case 'h':
             fputs(usage, stdout);

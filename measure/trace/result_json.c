@@ -45,8 +45,9 @@ static json_t *figure_of(const struct measure_figure_stat *f) {
     for (int i = 0; budget && i < f->n_budget; i++) {
         const struct measure_component *c = &f->budget[i];
         const char type[2] = {c->type, 0};
-        json_array_append_new(budget, json_pack("{s:s, s:s, s:o, s:s, s:o}", "component", c->name, "distribution", c->distribution, "u", real(c->u),
-                                                "type", type, "dof", real(c->dof)));
+        json_array_append_new(budget, json_pack("{s:s, s:s, s:o, s:s, s:o, s:i, s:s?}", "component", c->name, "distribution", c->distribution, "u",
+                                                real(c->u), "type", type, "dof", real(c->dof), "sign", c->negative ? -1 : 1, "source",
+                                                c->source[0] ? c->source : NULL));
     }
     json_t *ci = json_pack("[o, o]", real(f->ci95[0]), real(f->ci95[1]));
     return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "median", real(f->median), "mean", real(f->mean), "stddev", real(f->stddev), "cv",
@@ -85,6 +86,36 @@ static json_t *loss_of(const struct measure_result *r) {
                      real(r->loss.scatter_s), "steps", r->loss.steps, "lost_s", real(r->loss.lost_s), "gap_samples", (json_int_t)r->loss.gap_samples);
 }
 
+static json_t *shares_of(const struct measure_capture *cap, const double *share) {
+    json_t *a = json_array();
+    for (int g = 0; a && g < (cap->instrument.n_ranges > 0 ? cap->instrument.n_ranges : 1); g++)
+        json_array_append_new(a, real(share[g]));
+    return a;
+}
+
+static json_t *quality_of(const struct measure_capture *cap, const struct measure_result *r) {
+    const struct measure_quality *q = &r->quality;
+    return json_pack("{s:o, s:o, s:I, s:I, s:o, s:o, s:b, s:o, s:o, s:o}", "range_share", shares_of(cap, q->range_share), "near_range_change",
+                     real(q->near_range_change), "clipped_samples", (json_int_t)q->clipped, "overrange_samples", (json_int_t)q->overrange,
+                     "burden_mean_v", real(q->burden_mean_v), "burden_max_v", real(q->burden_max_v), "burden_subtracted", q->burden_subtracted,
+                     "spike_filtered_energy_per_inference_j", real(q->spike_energy_j), "spike_filtered_share",
+                     isfinite(q->spike_energy_j) ? real(q->spike_share) : json_null(), "distinct_inputs",
+                     q->inputs_distinct >= 0 ? json_integer(q->inputs_distinct) : json_null());
+}
+
+static json_t *calibration_of(const struct measure_capture *cap) {
+    const struct measure_instrument *in = &cap->instrument;
+    return json_pack("{s:s?, s:s, s:b, s:o, s:o}", "record", in->calibration[0] ? in->calibration : NULL, "source", in->spec_source, "expired",
+                     in->calibration_expired, "temperature_c", real(in->calibration_c), "temperature_now_c", real(cap->temperature_c));
+}
+
+static json_t *ignored_of(const struct measure_result *r) {
+    json_t *a = json_array();
+    for (int i = 0; a && i < r->edges_ignored && i < MEASURE_MAX_IGNORED; i++)
+        json_array_append_new(a, real(r->ignored_s[i]));
+    return a;
+}
+
 json_t *measure_result_json(const struct measure_capture *cap, const struct measure_result *r) {
     json_t *o = json_object();
     if (!o)
@@ -109,6 +140,9 @@ json_t *measure_result_json(const struct measure_capture *cap, const struct meas
     bad |= put(o, "supply", supply_of(cap, r));
     bad |= put(o, "clock", json_pack("{s:o, s:o, s:s}", "device_over_trace", real(r->clock.device_over_trace), "u", real(r->clock.u), "by", r->clock.by));
     bad |= put(o, "loss", loss_of(r));
+    bad |= put(o, "quality", quality_of(cap, r));
+    bad |= put(o, "calibration", calibration_of(cap));
+    bad |= put(o, "edges_ignored_s", ignored_of(r));
     bad |= put(o, "edges_ignored", json_integer(r->edges_ignored));
     bad |= put(o, "thresholds", measure_config_json(&r->config));
     bad |= put(o, "measure_version", json_string(JF_VERSION));
@@ -136,6 +170,15 @@ json_t *measure_windows_json(const struct measure_result *r) {
                               real(w->energy_j), "net_energy_j", real(w->net_energy_j), "charge_c", real(w->charge_c), "power_w", "mean",
                               real(w->power_mean_w), "peak", real(w->power_peak_w), "voltage_v", real(w->voltage_mean_v), "device_s", real(w->device_s),
                               "usable", w->usable, "reasons", codes_of(w->reasons));
+        int bad = put(o, "near_range_change", real(w->near_range_change));
+        bad |= put(o, "clipped_samples", json_integer((json_int_t)w->clipped));
+        bad |= put(o, "overrange_samples", json_integer((json_int_t)w->overrange));
+        bad |= put(o, "spike_filtered_energy_j", real(w->spike_energy_j));
+        if (bad) {
+            json_decref(o);
+            json_decref(a);
+            return NULL;
+        }
         if (json_array_append_new(a, o) < 0) {
             json_decref(a);
             return NULL;

@@ -199,7 +199,15 @@ static void a_second_leading_timestamp(void **state) {
     put_text("trace1-timestamps.json", "[0.25, 0.5, 1, 3, 4, 8]");
     good(0);
     assert_int_equal(session.leading, 2);
-    put_text("trace1-timestamps.json", "[0.5, 1, 3, 4, 8, 9]"); /* behind the last window: not legal */
+    put_text("trace1-timestamps.json", "[0.5, 1, 3, 4, 8, 9]"); /* a run began behind the last window and did not end */
+    good(1);
+    assert_string_equal(session.differences[0], "log.txt: 2 runs, results.txt has 2 windows");
+    put_text("log.txt", LOG "00000.300 io: [dut]: m-infer-start-4\n");
+    good(0);
+    assert_int_equal(session.leading, 1);
+    assert_int_equal(session.trailing, 1);
+    put_text("log.txt", LOG);
+    put_text("trace1-timestamps.json", "[0.5, 0.75, 3, 4, 8, 9]"); /* the printed begin fits neither reading */
     refused(JF_E_PARSE, "trace1-timestamps.json element 5", "surplus");
     put_text("trace1-timestamps.json", "[0.125, 0.25, 0.5, 1, 3, 4, 8]");
     refused(JF_E_PARSE, "trace1-timestamps.json element 5", "2 surplus");

@@ -1,0 +1,154 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`jf-model firmware`: the image and what is said about it against the cross binutils, the same bytes from another place and from an installed tree, and
+its refusals: each a sentence, exit 1, nothing left behind. TAP."""
+import glob
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests"))
+from tap import Tap  # noqa: E402
+
+MODEL_TOOL = os.path.join(os.environ.get("JF_BUILD", os.path.join(ROOT, "build")), "jf-model")
+AD01 = os.path.join(ROOT, "firmware/models/ad01_int8.tflite")
+BOARD = "nucleo-h7a3zi-q"
+NM, SIZE = "arm-none-eabi-nm", "arm-none-eabi-size"
+
+
+class Place:
+    """A scratch folder: the command's TMPDIR, its output folder."""
+
+    def __init__(self, top, name):
+        self.tmp, self.out = os.path.join(top, name, "tmp"), os.path.join(top, name, "out")
+        os.makedirs(self.tmp)
+        os.makedirs(self.out)
+        self.env = dict(os.environ, TMPDIR=self.tmp)
+
+    def run(self, *args, tool=MODEL_TOOL, env=None):
+        p = subprocess.run([tool, "firmware", AD01, "--name", "ad01", "--out", self.out, *args], env=dict(self.env, **(env or {})), stdin=subprocess.DEVNULL,
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=150, check=False)
+        return p.returncode, p.stdout.decode("utf-8", "replace"), p.stderr.decode("utf-8", "replace")
+
+    def left(self):
+        return os.listdir(self.tmp) + os.listdir(self.out)
+
+
+def image(t, top):
+    a, b = Place(top, "a"), Place(top, "a-place-with-a-longer-name")
+    code, out, err = a.run("--board", BOARD, "--json")
+    t.check(code == 0 and os.listdir(a.out) == ["ad01.elf"] and not os.listdir(a.tmp), "an image, and nothing else", (code, err, a.left()))
+    if code:
+        return None
+    said, elf = json.loads(out), os.path.join(a.out, "ad01.elf")
+    with open(elf, "rb") as f:
+        digest = hashlib.sha256(f.read()).hexdigest()
+    t.check(said["elf_sha256"] == digest and said["elf_bytes"] == os.path.getsize(elf), "its hash and size", said)
+    rows = [r.split() for r in subprocess.run([SIZE, "-A", elf], stdout=subprocess.PIPE, check=True).stdout.decode().splitlines()]
+    sizes = {r[0]: int(r[1]) for r in rows if len(r) == 3 and r[0].startswith(".")}
+    ram = sizes[".stack"] + sizes[".data"] + sizes[".bss"]
+    flash = sizes[".vectors"] + sizes[".note.gnu.build-id"] + sizes[".text"] + sizes[".data"]
+    t.check(said["ram_bytes"] == ram and flash <= said["flash_bytes"] < flash + 64, "flash and RAM as the binutils count them, but for alignment", (said, sizes))
+    symbols = subprocess.run([NM, "-S", elf], stdout=subprocess.PIPE, check=True).stdout.decode().splitlines()
+    arenas = [int(s.split()[1], 16) for s in symbols if s.endswith(" arena")]
+    t.check(arenas == [said["arena_bytes"]], "the arena", (arenas, said))
+    code, out, err = b.run("--board", BOARD, "--json")
+    t.check(code == 0 and json.loads(out)["elf_sha256"] == digest, "the same bytes again, from another folder", err)
+    code, out, err = b.run("--board", BOARD, "--json", "--mode", "performance")
+    t.check(code == 0 and json.loads(out)["elf_sha256"] != digest, "performance mode is another image", err)
+    return digest
+
+
+def installed(t, top, digest):
+    prefix = os.path.join(top, "prefix")
+    p = subprocess.run(["make", "--no-print-directory", "install", f"DESTDIR={prefix}", "PREFIX=/usr"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    place = Place(top, "installed")
+    code, out, err = place.run("--board", BOARD, "--json", tool=os.path.join(prefix, "usr/bin/jf-model"))
+    t.check(p.returncode == 0 and code == 0 and json.loads(out)["elf_sha256"] == digest, "the same bytes from an installed tree", (p.stdout[-500:], err))
+
+
+def refused(t, top):
+    for name, args, env, words in (
+            ("an unknown board names the known ones", ("--board", "toaster"), {}, ("toaster", BOARD)),
+            ("a board's name is no path", ("--board", "../boards/" + BOARD), {}, ("no board",)),
+            ("no compiler: what to install", ("--board", BOARD), {"PATH": "/nonexistent"}, ("arm-none-eabi-gcc", "apt install", "gcc-arm-none-eabi")),
+            ("no sources there", ("--board", BOARD, "--firmware-dir", top), {}, ("--firmware-dir", "runtime/jf_model.h"))):
+        place = Place(top, name.replace(" ", "-"))
+        code, out, err = place.run(*args, env=env)
+        t.check(code == 1 and not out and all(w in err for w in words) and err.count("\n") == 1 and not place.left(), name, (code, out, err, place.left()))
+
+
+def planted(t, top):
+    """Copies of the sources with something wrong in them."""
+    def tree(name, path, old, new):
+        d = os.path.join(top, name)
+        shutil.copytree(os.path.join(ROOT, "firmware"), d)
+        with open(os.path.join(d, path), encoding="utf-8") as f:
+            text = f.read()
+        assert old in text
+        with open(os.path.join(d, path), "w", encoding="utf-8") as f:
+            f.write(text.replace(old, new))
+        return d
+
+    conf, script = f"boards/{BOARD}/build.conf", f"boards/{BOARD}/link.ld"
+    for name, d, words in (
+            ("too little flash: section, region, bytes", tree("flash", script, "LENGTH = 2048K", "LENGTH = 256K"), (".text", "FLASH", "bytes", BOARD)),
+            ("too little RAM: section, region, bytes", tree("ram", script, "LENGTH = 1024K", "LENGTH = 32K"), (".bss", "AXISRAM", "bytes", BOARD)),
+            ("a compiler's complaint: file and line", tree("code", f"boards/{BOARD}/board.c", "#include <string.h>", "#include <string.h>\nint 1;"), ("board.c:", "error")),
+            ("an unknown key: its line", tree("key", conf, "kernels ", "kernel "), ("build.conf", "line", "kernel")),
+            ("a key twice", tree("twice", conf, "flash ", "ram X\nflash "), ("build.conf", "twice", "ram")),
+            ("a missing key", tree("none", conf, "link ", "#link "), ("build.conf", "link"))):
+        place = Place(top, name.replace(" ", "-").replace(":", ""))
+        old = os.path.join(place.out, "ad01.elf")
+        with open(old, "w", encoding="ascii") as f:
+            f.write("old")
+        code, out, err = place.run("--board", BOARD, "--firmware-dir", d)
+        with open(old, encoding="ascii") as f:
+            kept = f.read()
+        t.check(code == 1 and not out and all(w in err for w in words) and err.count("\n") == 1 and kept == "old" and place.left() == ["ad01.elf"], name, (code, out, err))
+
+
+def ended(t, top):
+    """SIGTERM in the middle: a compiler that sleeps stands in PATH before the real one."""
+    place = Place(top, "ended")
+    fake = os.path.join(top, "fake")
+    os.mkdir(fake)
+    with open(os.path.join(fake, "arm-none-eabi-gcc"), "w", encoding="ascii") as f:
+        f.write("#!/bin/sh\necho $$ >> \"$TMPDIR/../pids\"\nsleep 60\n")
+    os.chmod(os.path.join(fake, "arm-none-eabi-gcc"), 0o755)
+    p = subprocess.Popen([MODEL_TOOL, "firmware", AD01, "--board", BOARD, "--out", place.out], env=dict(place.env, PATH=f"{fake}:{os.environ['PATH']}"),
+                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    end = time.monotonic() + 10
+    while time.monotonic() < end and not glob.glob(os.path.join(place.tmp, "pids")):
+        time.sleep(0.02)
+    p.send_signal(signal.SIGTERM)
+    _, err = p.communicate(timeout=30)
+    with open(os.path.join(place.tmp, "pids"), encoding="ascii") as f:
+        pids = [int(x) for x in f.read().split()]
+    os.unlink(os.path.join(place.tmp, "pids"))
+    alive = [x for x in pids if os.path.exists(f"/proc/{x}")]
+    t.check(p.returncode == 1 and b"signal 15" in err and not place.left() and not alive, "SIGTERM: no child, no file stays", (p.returncode, err, place.left(), alive))
+
+
+def main():
+    t = Tap()
+    if not shutil.which("arm-none-eabi-gcc"):
+        print("1..0 # SKIP arm-none-eabi-gcc is not installed")
+        return 0
+    with tempfile.TemporaryDirectory() as top:
+        digest = image(t, top)
+        installed(t, top, digest)
+        refused(t, top)
+        planted(t, top)
+        ended(t, top)
+    return t.done()
+
+
+sys.exit(main())
