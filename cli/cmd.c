@@ -16,6 +16,7 @@ const struct cmd cmd_table[] = {
     {"benches", "benches", "list benches with state, health and present job", cmd_benches},
     {"results", "results [RESULT | OPTIONS]", "list results, or show one with its uncertainty budget", cmd_results},
     {"trace", "trace RESULT|TRACE [OPTIONS]", "plot a stored trace, its statistics, or download it", cmd_trace},
+    {"export", "export RESULT --as LAYOUT [OPTIONS]", "write a result's data in another tool's layout", cmd_export},
     {"import", "import DIR|TAR [OPTIONS]", "store a published energy session as a result", cmd_import},
     {"version", "version", "versions of client and daemon", cmd_version},
     {NULL, NULL, NULL, NULL},

@@ -276,6 +276,7 @@ const struct api_route api_routes[] = {
      " job attempt bench board_type method verdict firmware trace origin source_result model "},
     {"GET", P "/results/{}", api_result_get, API_BODY_NONE, NULL},
     {"GET", P "/results/{}/windows", api_result_windows, API_BODY_NONE, NULL},
+    {"GET", P "/results/{}/export", api_result_export, API_BODY_NONE, " as "},
     {"POST", P "/import", api_import_post, API_BODY_BYTES, NULL},
     {"GET", P "/traces/{}", api_trace_get, API_BODY_NONE, NULL},
     {"GET", P "/traces/{}/view", api_trace_view, API_BODY_NONE, " from_s to_s points "},

@@ -31,7 +31,7 @@ int export_full(FILE *out, struct err *reterr) {
 void export_sample_of(const struct measure_block *b, uint32_t i, double volts, struct export_sample *ret) {
     ret->index = b->first + i;
     ret->current_a = b->current_a[i];
-    ret->voltage_v = b->voltage_v ? b->voltage_v[i] : (float)volts;
+    ret->voltage_v = b->voltage_v ? (double)b->voltage_v[i] : volts;
     ret->markers = b->markers ? b->markers[i] : 0;
 }
 

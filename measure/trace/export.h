@@ -9,7 +9,7 @@
  *              between two acquisitions is left out, as the format has no place for it. The rate must be whole hertz.
  *   csv        a line of names, then time_s,current_a,voltage_v,power_w,markers for each recorded sample; markers is the lines' bits.
  *              An unknown voltage and what follows from it are empty.
- *   npy        NumPy format 1.0, one array of records (time_s <f8, current_a <f4, voltage_v <f4, markers u1); an unknown voltage is NaN.
+ *   npy        NumPy format 1.0, one array of records (time_s <f8, current_a <f4, voltage_v <f8, markers u1); an unknown voltage is NaN.
  *
  * In results.txt of both runners' layouts stands what their own rule makes of the exported samples, so an import of the export says the
  * same. That differs from a result of another rule by at most the share of a sample at each edge (mlcommons: 0.5 ms). */

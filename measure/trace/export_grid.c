@@ -38,7 +38,7 @@ static int on_block(void *user, const struct measure_block *b) {
         return 0;
     for (uint32_t i = 0; i < b->count; i++) {
         export_sample_of(b, i, f->volts, &s);
-        double uj = (double)s.current_a * (double)s.voltage_v * f->dt * 1e6;
+        double uj = (double)s.current_a * s.voltage_v * f->dt * 1e6;
         f->unknown = f->unknown || !isfinite(uj);
         spread(f, (double)s.index, isfinite(uj) ? uj : 0);
     }

@@ -33,7 +33,8 @@ int export_npy(struct trace_reader *r, FILE *out, struct err *reterr) JF_MUST_CH
 /* One recorded sample of a block; voltage NAN when unknown, markers 0 without lines. */
 struct export_sample {
     int64_t index;
-    float current_a, voltage_v;
+    float current_a;
+    double voltage_v; /* the constant where there is no channel */
     uint8_t markers;
 };
 void export_sample_of(const struct measure_block *b, uint32_t i, double volts, struct export_sample *ret);

@@ -6,7 +6,7 @@
 #include "measure/trace/export_inner.h"
 
 #define NPY_HEAD 256 /* with magic and length; a multiple of 64, as the format asks */
-#define NPY_RECORD 17
+#define NPY_RECORD 21
 
 struct raw {
     FILE *out;
@@ -23,7 +23,7 @@ static int csv_block(void *user, const struct measure_block *b) {
         export_sample_of(b, i, w->volts, &s);
         fprintf(w->out, "%.12g,%.9g,", (double)s.index * w->dt, (double)s.current_a);
         if (isfinite(s.voltage_v))
-            fprintf(w->out, "%.9g,%.9g", (double)s.voltage_v, (double)s.current_a * (double)s.voltage_v);
+            fprintf(w->out, "%.9g,%.9g", s.voltage_v, (double)s.current_a * s.voltage_v);
         else
             fputs(",", w->out);
         fprintf(w->out, ",%u\n", s.markers);
@@ -44,8 +44,8 @@ static int npy_block(void *user, const struct measure_block *b) {
         double t = (double)s.index * w->dt;
         put(record, &t, 8);
         put(record + 8, &s.current_a, 4);
-        put(record + 12, &s.voltage_v, 4);
-        record[16] = s.markers;
+        put(record + 12, &s.voltage_v, 8);
+        record[20] = s.markers;
         (void)fwrite(record, 1, sizeof record, w->out);
         w->n++;
     }
@@ -77,7 +77,7 @@ static void npy_head(FILE *out, int64_t n) {
     text[8] = (char)((NPY_HEAD - 10) & 0xff);
     text[9] = (char)((NPY_HEAD - 10) >> 8);
     int used = snprintf(text + 10, sizeof text - 10,
-                        "{'descr': [('time_s', '<f8'), ('current_a', '<f4'), ('voltage_v', '<f4'), ('markers', '|u1')], 'fortran_order': False, "
+                        "{'descr': [('time_s', '<f8'), ('current_a', '<f4'), ('voltage_v', '<f8'), ('markers', '|u1')], 'fortran_order': False, "
                         "'shape': (%lld,), }",
                         (long long)n);
     text[10 + used] = ' ';

@@ -183,7 +183,8 @@ static void mlcommons_run(FILE *out, const struct export_grid *g, const struct e
         if (n >= w->a && n < w->b)
             measure_acc_add(&acc, joules);
     }
-    fprintf(out, "], \"timestamps\": [[\"00\", %lld], [\"01\", %lld]], \"voltage\": ", (long long)w->a, (long long)w->b);
+    fprintf(out, "], \"timestamps\": [[\"%02d\", %lld], [\"%02d\", %lld]], \"voltage\": ", 2 * w->number, (long long)w->a, 2 * w->number + 1,
+            (long long)w->b);
     if (isfinite(f->voltage_v))
         put_shortest(out, f->voltage_v);
     else

@@ -65,7 +65,7 @@ static int on_block(void *user, const struct measure_block *b) {
         if (!(b->flags & MEASURE_GAP))
             export_sample_of(b, i, z->volts, &s);
         z->current[z->n] = s.current_a;
-        z->voltage[z->n] = s.voltage_v;
+        z->voltage[z->n] = (float)s.voltage_v;
         z->markers[z->n++] = s.markers;
         int rc = z->n == CHUNK ? flush(z) : 0;
         if (rc < 0)
