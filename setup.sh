@@ -5,7 +5,7 @@
 set -eu
 
 build="gcc libc6-dev make pkg-config python3 libsigrok-dev libglib2.0-dev libserialport-dev libusb-1.0-0-dev
-libmicrohttpd-dev libsqlite3-dev libjansson-dev libyaml-dev libzstd-dev libsodium-dev libelf-dev
+libmicrohttpd-dev libsqlite3-dev libjansson-dev libyaml-dev libzstd-dev nettle-dev libsodium-dev libelf-dev
 libcurl4-openssl-dev libarchive-dev libprotobuf-c-dev protobuf-c-compiler libonnx-dev libunicorn-dev gcc-arm-none-eabi binutils-arm-none-eabi libnewlib-arm-none-eabi openocd"
 check="$build libcmocka-dev qemu-system-arm qemu-system-misc gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf
 libarmnn-dev libarmnntfliteparser-dev libarmnn-cpuref-backend22 g++ libonnx-testdata sigrok-cli file procps"

@@ -15,6 +15,8 @@ const struct cmd cmd_table[] = {
     {"cancel", "cancel JOB...", "cancel queued or running jobs", cmd_cancel},
     {"benches", "benches", "list benches with state, health and present job", cmd_benches},
     {"results", "results [RESULT | OPTIONS]", "list results, or show one with its uncertainty budget", cmd_results},
+    {"compare", "compare RESULT RESULT... [OPTIONS]", "differences of results, with their uncertainty", cmd_compare},
+    {"reanalyze", "reanalyze RESULT [OPTIONS]", "analyse a stored trace again: a new result", cmd_reanalyze},
     {"trace", "trace RESULT|TRACE [OPTIONS]", "plot a stored trace, its statistics, or download it", cmd_trace},
     {"export", "export RESULT --as LAYOUT [OPTIONS]", "write a result's data in another tool's layout", cmd_export},
     {"import", "import DIR|TAR [OPTIONS]", "store a published energy session as a result", cmd_import},

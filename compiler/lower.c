@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * Quantization parameters of each kernel call (compiler/lower.h). Rules: TensorFlow Lite's quantization_util (QuantizeMultiplier),
- * as measured against its kernels; see compiler/README.md. */
+ * Quantization parameters of each kernel call (compiler/lower.h): the driver and the operators with weights or windows. Rules: TensorFlow
+ * Lite's quantization_util (QuantizeMultiplier), as measured against its kernels; see compiler/README.md. */
 #include "compiler/lower.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "compiler/lower_int.h"
+#include "compiler/overlap.h"
 
 #if defined(__GNUC__) && !defined(__clang__)
 /* What lower_*() allocate belongs to the program's node and is freed by program_done(); the analyzer loses it in the array. */
@@ -24,12 +27,11 @@ int numerics_parse(const char *s, enum numerics *ret_n) {
     return JF_E_INVAL;
 }
 
-/* real = mult * 2^(shift - 31), mult in [2^30, 2^31); a scale too small to matter (dead channels) becomes 0. */
-static void quantize_multiplier(double real, int32_t *ret_mult, int8_t *ret_shift) {
+void lower_multiplier(double real, int32_t *ret_mult, int8_t *ret_shift) {
     int e;
     double q = frexp(real, &e);
     int64_t m = (int64_t)round(q * 2147483648.0);
-    if (m == INT64_C(2147483648)) {
+    if (m == INT64_C(2147483648) || m == -INT64_C(2147483648)) {
         m /= 2;
         e++;
     }
@@ -38,23 +40,20 @@ static void quantize_multiplier(double real, int32_t *ret_mult, int8_t *ret_shif
         e = 0;
     }
     if (e > 30) { /* saturates, as the reference does */
-        m = INT32_MAX;
+        m = real < 0.0 ? -INT32_MAX : INT32_MAX;
         e = 30;
     }
     *ret_mult = (int32_t)m;
     *ret_shift = (int8_t)e;
 }
 
-static void clamp_bounds(const struct ir_node *n, const struct ir_tensor *o, int32_t *ret_min, int32_t *ret_max) {
+void lower_bounds(enum ir_activation activation, const struct ir_tensor *o, int32_t *ret_min, int32_t *ret_max) {
     int32_t zp = ir_zero_point(o);
-    *ret_min = -128;
+    *ret_min = activation == IR_ACT_NONE ? -128 : zp;
     *ret_max = 127;
-    if (n->activation == 1 || n->activation == 3) {
-        *ret_min = zp > -128 ? zp : -128;
-    }
-    if (n->activation == 3) {
-        double six = zp + round(6.0 / (double)ir_scale(o, 0));
-        *ret_max = six < 127 ? (int32_t)six : 127;
+    if (activation == IR_ACT_RELU6) {
+        float six = roundf(6.0f / ir_scale(o, 0)); /* a quotient of floats, as in the reference */
+        *ret_max = six < (float)(127 - zp) ? zp + (int32_t)six : 127;
     }
 }
 
@@ -67,49 +66,56 @@ static int alloc_channels(struct lowered_node *l, int32_t n, bool single) {
     return l->mult && l->shift && (!single || l->scale) ? 0 : JF_E_NOMEM;
 }
 
-static int copy_bias(struct lowered_node *l, const struct ir_tensor *b, const int32_t **ret_bias) {
+static int copy_bias(const struct lowering *g, const int32_t **ret_bias) {
     *ret_bias = NULL;
-    if (!b) {
+    if (g->n->n_inputs < 3 || g->n->inputs[2] < 0) {
         return 0;
     }
-    l->bias = calloc((size_t)b->elements, sizeof *l->bias);
-    if (!l->bias) {
+    const struct ir_tensor *b = lower_in(g, 2);
+    g->l->bias = calloc((size_t)b->elements, sizeof *g->l->bias);
+    if (!g->l->bias) {
         return JF_E_NOMEM;
     }
     for (int32_t i = 0; i < b->elements; i++) {
-        l->bias[i] = ir_const_i32(b, i);
+        g->l->bias[i] = ir_const_i32(b, i);
     }
-    *ret_bias = l->bias;
+    *ret_bias = g->l->bias;
     return 0;
 }
 
-static struct jfk_requant requant_of(const struct lowered_node *l, const struct ir_node *n, const struct ir_tensor *o) {
-    struct jfk_requant q = {.mult = l->mult, .shift = l->shift, .scale = l->scale, .out_zp = ir_zero_point(o)};
-    clamp_bounds(n, o, &q.act_min, &q.act_max);
+static struct jfk_requant requant_of(const struct lowering *g) {
+    const struct lowered_node *l = g->l;
+    struct jfk_requant q = {.mult = l->mult, .shift = l->shift, .scale = l->scale, .out_zp = ir_zero_point(lower_out(g))};
+    lower_bounds(g->n->activation, lower_out(g), &q.act_min, &q.act_max);
     return q;
 }
 
-static int32_t pad_before(int32_t in, int32_t out, int32_t k, int32_t stride, int32_t dil, bool same) {
-    int64_t total = (int64_t)(out - 1) * stride + (int64_t)(k - 1) * dil + 1 - in;
-    return same && total > 0 ? (int32_t)(total / 2) : 0;
+/* Multipliers of each channel. A dense layer with one scale multiplies input's and weights' scales as floats first: the reference's
+ * FULLY_CONNECTED does so. */
+static int scale_channels(const struct lowering *g, bool float_product) {
+    const struct ir_tensor *x = lower_in(g, 0), *w = lower_in(g, 1), *o = lower_out(g);
+    struct lowered_node *l = g->l;
+    for (int32_t i = 0; i < l->channels; i++) {
+        float product = ir_scale(x, 0) * ir_scale(w, i);
+        double exact = float_product ? (double)product : (double)ir_scale(x, 0) * (double)ir_scale(w, i);
+        lower_multiplier(exact / (double)ir_scale(o, 0), &l->mult[i], &l->shift[i]);
+        if (l->scale) {
+            l->scale[i] = product / ir_scale(o, 0);
+        }
+        if (!isfinite(product) || (l->scale && !isfinite(l->scale[i]))) {
+            return JF_E_UNSUPPORTED;
+        }
+    }
+    return 0;
 }
 
-static int lower_conv(const struct program *p, const struct ir_node *n, struct lowered_node *l) {
-    const struct ir_tensor *t = p->model->tensors, *x = &t[n->inputs[0]], *w = &t[n->inputs[1]], *o = &t[n->output];
-    const struct ir_tensor *b = n->n_inputs > 2 && n->inputs[2] >= 0 ? &t[n->inputs[2]] : NULL;
-    bool single = p->numerics == NUMERICS_LITERT;
-    struct jfk_conv *c = &l->k.conv;
-    if (alloc_channels(l, ir_dim(o, 0), single) < 0 || copy_bias(l, b, &c->bias) < 0) {
+int lower_conv(const struct lowering *g) {
+    const struct ir_tensor *x = lower_in(g, 0), *w = lower_in(g, 1), *o = lower_out(g);
+    const struct ir_node *n = g->n;
+    struct jfk_conv *c = &g->l->k.conv;
+    g->l->kernel = n->op == IR_DEPTHWISE ? KERNEL_DEPTHWISE : KERNEL_CONV;
+    if (alloc_channels(g->l, ir_dim(o, 0), g->numerics == NUMERICS_LITERT) < 0 || copy_bias(g, &c->bias) < 0) {
         return JF_E_NOMEM;
-    }
-    for (int32_t i = 0; i < l->channels; i++) {
-        quantize_multiplier((double)ir_scale(x, 0) * (double)ir_scale(w, i) / (double)ir_scale(o, 0), &l->mult[i], &l->shift[i]);
-        if (single) {
-            l->scale[i] = ir_scale(x, 0) * ir_scale(w, i) / ir_scale(o, 0);
-            if (!isfinite(l->scale[i])) {
-                return JF_E_UNSUPPORTED;
-            }
-        }
     }
     c->in_h = (int16_t)ir_dim(x, 2);
     c->in_w = (int16_t)ir_dim(x, 1);
@@ -124,29 +130,20 @@ static int lower_conv(const struct program *p, const struct ir_node *n, struct l
     c->dil_h = (int16_t)n->dil_h;
     c->dil_w = (int16_t)n->dil_w;
     c->depth_mult = (int16_t)(n->op == IR_DEPTHWISE ? n->depth_mult : 1);
-    c->pad_top = (int16_t)pad_before(c->in_h, c->out_h, c->k_h, c->stride_h, c->dil_h, n->same_padding);
-    c->pad_left = (int16_t)pad_before(c->in_w, c->out_w, c->k_w, c->stride_w, c->dil_w, n->same_padding);
+    c->pad_top = (int16_t)n->pad_top;
+    c->pad_left = (int16_t)n->pad_left;
     c->in_zp = ir_zero_point(x);
     c->weights = (const int8_t *)w->data;
-    c->rq = requant_of(l, n, o);
-    return 0;
+    c->rq = requant_of(g);
+    return scale_channels(g, false);
 }
 
-static int lower_dense(const struct program *p, const struct ir_node *n, struct lowered_node *l) {
-    const struct ir_tensor *t = p->model->tensors, *x = &t[n->inputs[0]], *w = &t[n->inputs[1]], *o = &t[n->output];
-    const struct ir_tensor *b = n->n_inputs > 2 && n->inputs[2] >= 0 ? &t[n->inputs[2]] : NULL;
-    bool single = p->numerics == NUMERICS_LITERT;
-    struct jfk_dense *d = &l->k.dense;
-    if (alloc_channels(l, 1, single) < 0 || copy_bias(l, b, &d->bias) < 0) {
+int lower_dense(const struct lowering *g) {
+    const struct ir_tensor *x = lower_in(g, 0), *w = lower_in(g, 1);
+    struct jfk_dense *d = &g->l->k.dense;
+    g->l->kernel = KERNEL_DENSE;
+    if (alloc_channels(g->l, w->n_scales, g->numerics == NUMERICS_LITERT) < 0 || copy_bias(g, &d->bias) < 0) {
         return JF_E_NOMEM;
-    }
-    float product = ir_scale(x, 0) * ir_scale(w, 0); /* in float first: the reference's FULLY_CONNECTED does so */
-    quantize_multiplier((double)product / (double)ir_scale(o, 0), &l->mult[0], &l->shift[0]);
-    if (single) {
-        l->scale[0] = product / ir_scale(o, 0);
-    }
-    if (!isfinite(product) || (single && !isfinite(l->scale[0]))) {
-        return JF_E_UNSUPPORTED;
     }
     d->in_n = w->shape[1];
     d->out_n = w->shape[0];
@@ -154,108 +151,56 @@ static int lower_dense(const struct program *p, const struct ir_node *n, struct 
     d->in_zp = ir_zero_point(x);
     d->w_zp = ir_zero_point(w);
     d->weights = (const int8_t *)w->data;
-    d->rq = requant_of(l, n, o);
-    return 0;
+    d->rq = requant_of(g);
+    d->rq_step = w->n_scales > 1;
+    return scale_channels(g, w->n_scales == 1);
 }
 
-/* XNNPACK's own limits of an addition's input to output scale (xnn_create_add_nd_qs8); beyond them the float sum could even be
- * inf - inf. */
-static bool add_ratio_ok(float ratio) { return ratio >= 0x1.0p-10f && ratio < 0x1.0p+8f; }
-
-static int lower_add(const struct program *p, const struct ir_node *n, struct lowered_node *l) {
-    const struct ir_tensor *t = p->model->tensors, *x = &t[n->inputs[0]], *y = &t[n->inputs[1]], *o = &t[n->output];
-    struct jfk_add *a = &l->k.add;
-    double sx = (double)ir_scale(x, 0), sy = (double)ir_scale(y, 0), twice = 2.0 * (sx > sy ? sx : sy);
-    a->n = o->elements;
-    a->a_zp = ir_zero_point(x);
-    a->b_zp = ir_zero_point(y);
-    a->out_zp = ir_zero_point(o);
-    a->left_shift = 20;
-    quantize_multiplier(sx / twice, &a->a_mult, &a->a_shift);
-    quantize_multiplier(sy / twice, &a->b_mult, &a->b_shift);
-    quantize_multiplier(twice / ((double)(1 << 20) * (double)ir_scale(o, 0)), &a->out_mult, &a->out_shift);
-    if (p->numerics == NUMERICS_LITERT) {
-        a->a_scale = ir_scale(x, 0) / ir_scale(o, 0);
-        a->b_scale = ir_scale(y, 0) / ir_scale(o, 0);
-        if (!add_ratio_ok(a->a_scale) || !add_ratio_ok(a->b_scale)) {
-            return JF_E_UNSUPPORTED;
-        }
-    }
-    clamp_bounds(n, o, &a->act_min, &a->act_max);
-    l->in[1] = n->inputs[1];
-    return 0;
-}
-
-static int lower_pool(const struct program *p, const struct ir_node *n, struct lowered_node *l) {
-    const struct ir_tensor *x = &p->model->tensors[n->inputs[0]], *o = &p->model->tensors[n->output];
-    struct jfk_pool *k = &l->k.pool;
+int lower_pool(const struct lowering *g) {
+    const struct ir_tensor *x = lower_in(g, 0), *o = lower_out(g);
+    struct jfk_pool *k = &g->l->k.pool;
+    g->l->kernel = g->n->op == IR_MAX_POOL ? KERNEL_MAX_POOL : KERNEL_AVERAGE_POOL;
     k->in_h = (int16_t)ir_dim(x, 2);
     k->in_w = (int16_t)ir_dim(x, 1);
     k->c = (int16_t)ir_dim(x, 0);
     k->out_h = (int16_t)ir_dim(o, 2);
     k->out_w = (int16_t)ir_dim(o, 1);
-    k->k_h = (int16_t)n->filter_h;
-    k->k_w = (int16_t)n->filter_w;
-    k->stride_h = (int16_t)n->stride_h;
-    k->stride_w = (int16_t)n->stride_w;
-    k->pad_top = (int16_t)pad_before(k->in_h, k->out_h, k->k_h, k->stride_h, 1, n->same_padding);
-    k->pad_left = (int16_t)pad_before(k->in_w, k->out_w, k->k_w, k->stride_w, 1, n->same_padding);
-    clamp_bounds(n, o, &k->act_min, &k->act_max);
+    k->k_h = (int16_t)g->n->filter_h;
+    k->k_w = (int16_t)g->n->filter_w;
+    k->stride_h = (int16_t)g->n->stride_h;
+    k->stride_w = (int16_t)g->n->stride_w;
+    k->pad_top = (int16_t)g->n->pad_top;
+    k->pad_left = (int16_t)g->n->pad_left;
+    lower_bounds(g->n->activation, o, &k->act_min, &k->act_max);
     return 0;
 }
 
-static int lower_softmax(const struct program *p, const struct ir_node *n, struct lowered_node *l) {
-    const struct ir_tensor *x = &p->model->tensors[n->inputs[0]];
-    struct jfk_softmax *s = &l->k.softmax;
-    double real = (double)n->beta * (double)ir_scale(x, 0) * (double)(1 << 26);
-    s->n = ir_dim(x, 0);
-    s->rows = x->elements / s->n;
-    quantize_multiplier(real < 2147483647.0 ? real : 2147483647.0, &s->mult, &s->shift);
-    if (s->shift < 0) { /* an input scale below 2^-26: every difference counts as 0 */
-        s->mult = 0;
-        s->shift = 0;
+/* The same memory; a constant is copied. */
+static int lower_reshape(const struct lowering *g) {
+    if (lower_in(g, 0)->data) {
+        return lower_move(g);
     }
-    double radius = 31.0 * (double)(1 << 26) / (double)(INT64_C(1) << s->shift);
-    s->diff_min = -(int32_t)floor(radius);
-    if (p->numerics == NUMERICS_LITERT) {
-        l->table = calloc(256, sizeof *l->table);
-        if (!l->table) {
-            return JF_E_NOMEM;
-        }
-        if (!isfinite(ir_scale(x, 0) * n->beta)) {
-            return JF_E_UNSUPPORTED;
-        }
-        for (int i = 0; i < 256; i++) {
-            l->table[i] = expf(-ir_scale(x, 0) * n->beta * (float)i);
-        }
-        s->table = l->table;
-    }
+    g->l->kernel = KERNEL_NONE;
     return 0;
 }
 
-static int lower_node(const struct program *p, const struct ir_node *n, struct lowered_node *l) {
-    l->op = n->op;
-    l->in[0] = n->inputs[0];
-    l->in[1] = -1;
-    l->out = n->output;
-    switch (n->op) {
-    case IR_CONV:
-    case IR_DEPTHWISE:
-        return lower_conv(p, n, l);
-    case IR_DENSE:
-        return lower_dense(p, n, l);
-    case IR_ADD:
-        return lower_add(p, n, l);
-    case IR_AVERAGE_POOL:
-    case IR_MAX_POOL:
-        return lower_pool(p, n, l);
-    case IR_SOFTMAX:
-        return lower_softmax(p, n, l);
-    case IR_RESHAPE:
-    case IR_OPS:
-        break;
-    }
-    return 0;
+static int lower_node(const struct lowering *g) {
+    static int (*const rows[IR_OPS])(const struct lowering *) = {
+        [IR_CONV] = lower_conv,         [IR_DEPTHWISE] = lower_conv,  [IR_DENSE] = lower_dense,     [IR_ADD] = lower_binary,           [IR_SUB] = lower_binary,
+        [IR_MUL] = lower_binary,        [IR_AVERAGE_POOL] = lower_pool, [IR_MAX_POOL] = lower_pool, [IR_MEAN] = lower_mean,            [IR_RELU] = lower_table,
+        [IR_RELU6] = lower_table,       [IR_LEAKY_RELU] = lower_table, [IR_LOGISTIC] = lower_table, [IR_TANH] = lower_table,           [IR_SOFTMAX] = lower_softmax,
+        [IR_PAD] = lower_move,          [IR_CONCAT] = lower_move,     [IR_RESHAPE] = lower_reshape, [IR_TRANSPOSE] = lower_move,       [IR_SLICE] = lower_move,
+        [IR_SPLIT] = lower_move,        [IR_QUANTIZE] = lower_table,  [IR_DEQUANTIZE] = lower_reshape, [IR_RESIZE_NEAREST] = lower_resize, [IR_RESIZE_BILINEAR] = lower_resize,
+    };
+    struct lowered_node *l = g->l;
+    l->op = g->n->op;
+    l->n_in = l->op == IR_CONV || l->op == IR_DEPTHWISE || l->op == IR_DENSE ? 1 : g->n->n_inputs;
+    l->n_out = g->n->n_outputs;
+    memcpy(l->in, g->n->inputs, sizeof l->in);
+    memcpy(l->out, g->n->outputs, sizeof l->out);
+    int r = rows[l->op](g);
+    overlap_of_node(l, g->m);
+    return r;
 }
 
 int program_build(const struct ir_model *m, enum numerics numerics, struct program *ret_p, struct err *reterr) {
@@ -265,11 +210,12 @@ int program_build(const struct ir_model *m, enum numerics numerics, struct progr
     int r = p.nodes && p.offset ? 0 : JF_E_NOMEM;
     int at = 0;
     for (; at < m->n_nodes && r == 0; at++) {
-        r = lower_node(&p, &m->nodes[at], &p.nodes[at]);
+        const struct lowering g = {m, &m->nodes[at], numerics, &p.nodes[at]};
+        r = lower_node(&g);
     }
-    r = r < 0 ? r : program_plan(&p);
+    r = r < 0 ? r : program_plan(&p, true);
     if (r == JF_E_UNSUPPORTED) {
-        (void)err_set(reterr, r, "node %d (%s): the ratio of its scales is beyond a float's range", at - 1, ir_op_name(m->nodes[at - 1].op));
+        (void)err_set(reterr, r, "node %d (%s): the ratio of its scales is beyond what its arithmetic can hold", at - 1, ir_op_name(m->nodes[at - 1].op));
     } else if (r < 0) {
         (void)err_set(reterr, r, r == JF_E_TOO_LARGE ? "the activations need more than 64 MiB" : "no memory to lower the model");
     }
@@ -283,11 +229,16 @@ int program_build(const struct ir_model *m, enum numerics numerics, struct progr
 
 void program_done(struct program *p) {
     for (int i = 0; p->nodes && i < p->n_nodes; i++) {
-        free(p->nodes[i].mult);
-        free(p->nodes[i].shift);
-        free(p->nodes[i].bias);
-        free(p->nodes[i].scale);
-        free(p->nodes[i].table);
+        struct lowered_node *l = &p->nodes[i];
+        free(l->mult);
+        free(l->shift);
+        free(l->bias);
+        free(l->scale);
+        free(l->table);
+        free(l->bytes);
+        free(l->spread);
+        free(l->moves);
+        free(l->places);
     }
     free(p->nodes);
     free(p->offset);

@@ -1,62 +1,79 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * The arena's layout: which tensors share memory and where each lies. RESHAPE aliases its input; ADD writes over an input that
- * dies there; the rest is placed, in some order, at the lowest place that no tensor alive at the same time covers. The order decides how
- * much is wasted: largest first, then a bounded, deterministic search by exchanging pairs, which stops at the lower bound. */
+ * The arena's layout: which tensors share memory and where each lies. RESHAPE's output is its input's memory. Any other output may begin
+ * inside an operand that dies there, as far before it as the kernel asks (lowered_node.overlap; 0: in place). Tensors are placed one after
+ * another, each at the lowest place that is free of those alive at the same time. The order decides how much is wasted: by size, by time in both
+ * directions, then a bounded, deterministic search by exchanging pairs from the best of these, which stops at the lower bound. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "compiler/lower.h"
 
 #define ALIGN 4
-#define PLAN_TRIES 4000
-#define PLAN_SEARCHED 128 /* pieces; beyond, largest first must do */
+#define PLAN_TRIES 20000
+#define PLAN_WORK 40000000 /* of the search: tries times pieces squared */
 
 struct slot { /* one piece of memory: a tensor and those aliased to it */
     int tensor, from, to; /* alive during nodes [from, to] */
     int32_t bytes, offset;
+    int donor[IR_MAX_INPUTS], n_donors; /* root tensors that die where this one is made */
+    int32_t distance[IR_MAX_INPUTS]; /* this may begin so far or farther before its donor */
+};
+
+struct plan {
+    struct slot *slots; /* in the order of placing */
+    int n;
 };
 
 static int32_t aligned(int32_t n) { return (n + ALIGN - 1) / ALIGN * ALIGN; }
 
-static int root_of(const int *alias, int t) { return alias[t] >= 0 ? alias[t] : t; }
-
-/* alias[t]: the root tensor whose memory t shares, -1: its own. group_last[root]: when the last tensor that shares it dies. An
- * ADD may write over an input only when nothing else that shares the input's memory is read later. */
-static void share(const struct ir_model *m, int *alias, int *group_last) {
-    for (int t = 0; t < m->n_tensors; t++) {
-        alias[t] = -1;
-        group_last[t] = m->tensors[t].last_use;
+/* alias[t]: the root tensor whose memory t is, t itself when its own. */
+static void find_roots(const struct program *p, int *alias) {
+    for (int t = 0; t < p->model->n_tensors; t++) {
+        alias[t] = t;
     }
-    for (int i = 0; i < m->n_nodes; i++) {
-        const struct ir_node *n = &m->nodes[i];
-        int root = n->op == IR_RESHAPE ? root_of(alias, n->inputs[0]) : -1;
-        for (int k = 0; n->op == IR_ADD && root < 0 && k < 2; k++) {
-            int r = root_of(alias, n->inputs[k]);
-            root = group_last[r] == i ? r : -1;
-        }
-        if (root >= 0) {
-            int last = m->tensors[n->output].last_use;
-            alias[n->output] = root;
-            group_last[root] = last > group_last[root] ? last : group_last[root];
+    for (int i = 0; i < p->n_nodes; i++) {
+        const struct lowered_node *l = &p->nodes[i];
+        if (l->kernel == KERNEL_NONE && !p->model->tensors[l->in[0]].data) {
+            alias[l->out[0]] = alias[l->in[0]];
         }
     }
 }
 
-static bool overlap(const struct slot *a, const struct slot *b) { return a->from <= b->to && b->from <= a->to; }
+/* Bytes by which s must begin before o, when s is made where o dies; negative: they may not share. */
+static int32_t distance_to(const struct slot *s, const struct slot *o) {
+    for (int k = 0; k < s->n_donors; k++) {
+        if (s->donor[k] == o->tensor) {
+            return s->distance[k];
+        }
+    }
+    return -1;
+}
 
-static int by_size(const void *pa, const void *pb) {
-    const struct slot *a = pa, *b = pb;
-    return a->bytes != b->bytes ? (a->bytes < b->bytes ? 1 : -1) : a->tensor - b->tensor;
+/* Where s may not begin because of the placed o: the open interval (*lo, *hi). False: anywhere. */
+static bool forbidden(const struct slot *s, const struct slot *o, int64_t *lo, int64_t *hi) {
+    if (s->from > o->to || o->from > s->to) {
+        return false;
+    }
+    *lo = (int64_t)o->offset - s->bytes;
+    *hi = (int64_t)o->offset + o->bytes;
+    int32_t into = distance_to(s, o), from = distance_to(o, s);
+    if (into >= 0 && into < s->bytes) {
+        *lo = (int64_t)o->offset - into;
+    }
+    if (from >= 0 && from < o->bytes) {
+        *hi = (int64_t)o->offset + from;
+    }
+    return true;
 }
 
 /* The lowest offset where s fits beside the placed slots[0..n). */
-static int32_t place(const struct slot *slots, int n, const struct slot *s) {
-    int32_t at = 0;
+static int64_t place(const struct slot *slots, int n, const struct slot *s) {
+    int64_t at = 0, lo, hi;
     for (bool moved = true; moved;) {
         moved = false;
         for (int i = 0; i < n; i++) {
-            const struct slot *o = &slots[i];
-            if (overlap(s, o) && at < o->offset + o->bytes && o->offset < at + s->bytes) {
-                at = o->offset + o->bytes;
+            if (forbidden(s, &slots[i], &lo, &hi) && lo < at && at < hi) {
+                at = hi;
                 moved = true;
             }
         }
@@ -64,30 +81,63 @@ static int32_t place(const struct slot *slots, int n, const struct slot *s) {
     return at;
 }
 
-static int32_t bound_of(const struct slot *slots, int n, int n_nodes) {
+/* Places all slots in their order; the arena's end. */
+static int64_t place_all(struct plan *p) {
+    int64_t end = 0;
+    for (int i = 0; i < p->n; i++) {
+        int64_t at = place(p->slots, i, &p->slots[i]);
+        if (at > PROGRAM_MAX_ARENA) {
+            return (int64_t)PROGRAM_MAX_ARENA + 1;
+        }
+        p->slots[i].offset = (int32_t)at;
+        end = at + p->slots[i].bytes > end ? at + p->slots[i].bytes : end;
+    }
+    return end;
+}
+
+/* What must be there at node i at least: all that is alive, less what an output can share with its donors: not more than itself. */
+static int64_t need_at(const struct plan *p, int i) {
+    int64_t sum = 0, saved = 0;
+    for (int a = 0; a < p->n; a++) {
+        const struct slot *s = &p->slots[a];
+        if (s->from > i || i > s->to) {
+            continue;
+        }
+        sum += s->bytes;
+        int64_t gain = 0;
+        for (int b = 0; s->from == i && b < p->n; b++) {
+            const struct slot *o = &p->slots[b];
+            int32_t d = distance_to(s, o);
+            if (d >= 0 && d < s->bytes) {
+                int64_t together = (int64_t)o->bytes + d > s->bytes ? (int64_t)o->bytes + d : s->bytes;
+                gain += (int64_t)s->bytes + o->bytes - together;
+            }
+        }
+        saved += gain < s->bytes ? gain : s->bytes;
+    }
+    return sum - saved;
+}
+
+static int32_t bound_of(const struct plan *p, int n_nodes) {
     int64_t most = 0;
     for (int i = 0; i < n_nodes; i++) {
-        int64_t sum = 0;
-        for (int k = 0; k < n; k++) {
-            sum += slots[k].from <= i && i <= slots[k].to ? slots[k].bytes : 0;
-        }
-        most = sum > most ? sum : most;
+        int64_t need = need_at(p, i);
+        most = need > most ? need : most;
     }
     return most > PROGRAM_MAX_ARENA ? PROGRAM_MAX_ARENA : (int32_t)most;
 }
 
-/* Places all slots in their present order; the arena's end. */
-static int64_t place_all(struct slot *slots, int n) {
-    int64_t end = 0;
-    for (int i = 0; i < n; i++) {
-        slots[i].offset = place(slots, i, &slots[i]);
-        int64_t e = (int64_t)slots[i].offset + slots[i].bytes;
-        end = e > end ? e : end;
-        if (end > 2 * (int64_t)PROGRAM_MAX_ARENA) {
-            break;
-        }
-    }
-    return end;
+static int by_size(const void *pa, const void *pb) {
+    const struct slot *a = pa, *b = pb;
+    return a->bytes != b->bytes ? (a->bytes < b->bytes ? 1 : -1) : a->tensor - b->tensor;
+}
+static int by_time(const void *pa, const void *pb) {
+    const struct slot *a = pa, *b = pb;
+    return a->from != b->from ? a->from - b->from : by_size(pa, pb);
+}
+static int by_end(const void *pa, const void *pb) {
+    const struct slot *a = pa, *b = pb;
+    return a->from != b->from ? b->from - a->from : by_size(pa, pb);
 }
 
 static void exchange(struct slot *slots, int a, int b) {
@@ -96,72 +146,98 @@ static void exchange(struct slot *slots, int a, int b) {
     slots[b] = t;
 }
 
-static int64_t search(struct slot *slots, int n, int32_t bound) {
-    qsort(slots, (size_t)n, sizeof *slots, by_size);
-    int64_t best = place_all(slots, n);
+/* Exchanges pairs while that does not make it worse. */
+static int64_t improve(struct plan *p, int64_t best, int32_t bound) {
     uint32_t x = 1;
-    for (int i = 0; i < PLAN_TRIES && best > bound && n > 1 && n <= PLAN_SEARCHED; i++) {
+    int64_t tries = p->n > 1 ? PLAN_WORK / ((int64_t)p->n * p->n) : 0;
+    tries = tries < PLAN_TRIES ? tries : PLAN_TRIES;
+    for (int64_t i = 0; i < tries && best > bound; i++) {
         x = x * 1664525u + 1013904223u;
-        int a = (int)((x >> 8) % (uint32_t)n), b = (int)((x >> 20) % (uint32_t)n);
-        exchange(slots, a, b);
-        int64_t end = place_all(slots, n);
+        int a = (int)((x >> 8) % (uint32_t)p->n), b = (int)((x >> 20) % (uint32_t)p->n);
+        exchange(p->slots, a, b);
+        int64_t end = place_all(p);
         if (end > best) {
-            exchange(slots, a, b);
+            exchange(p->slots, a, b);
         } else {
             best = end;
         }
     }
-    return place_all(slots, n);
+    return best;
 }
 
-static int collect(const struct program *p, const int *alias, int *slot_of, struct slot *slots) {
+static int64_t search(struct plan *p, int32_t bound) {
+    static int (*const orders[])(const void *, const void *) = {by_size, by_time, by_end};
+    size_t best = 0;
+    int64_t least = INT64_MAX;
+    for (size_t k = 0; k < sizeof orders / sizeof orders[0]; k++) {
+        qsort(p->slots, (size_t)p->n, sizeof *p->slots, orders[k]);
+        int64_t end = place_all(p);
+        if (end < least) {
+            least = end;
+            best = k;
+        }
+    }
+    qsort(p->slots, (size_t)p->n, sizeof *p->slots, orders[best]);
+    (void)improve(p, least, bound);
+    return place_all(p);
+}
+
+/* One slot a root that is alive at some time. With share, what may begin inside what. */
+static int collect(const struct program *p, const int *alias, bool share, struct slot *slots, int *slot_of) {
     const struct ir_model *m = p->model;
     int n = 0;
     for (int t = 0; t < m->n_tensors; t++) {
         const struct ir_tensor *x = &m->tensors[t];
-        bool active = (t == m->input || x->producer >= 0) && x->last_use >= -1 && !x->data;
         slot_of[t] = -1;
-        if (active && alias[t] < 0) {
-            int from = x->producer < 0 ? 0 : x->producer, to = x->last_use < from ? from : x->last_use;
+        if (alias[t] == t && !x->data && (t == m->input || x->producer >= 0)) {
+            int from = x->producer < 0 ? 0 : x->producer;
             slot_of[t] = n;
-            slots[n++] = (struct slot){t, from, to, aligned(x->elements), 0};
+            slots[n++] = (struct slot){.tensor = t, .from = from, .to = from, .bytes = aligned(x->elements)};
         }
     }
     for (int t = 0; t < m->n_tensors; t++) {
-        if (alias[t] >= 0) {
-            struct slot *s = &slots[slot_of[root_of(alias, t)]];
-            int last = m->tensors[t].last_use;
-            s->to = last > s->to ? last : s->to;
+        int s = slot_of[alias[t]];
+        if (s >= 0 && m->tensors[t].last_use > slots[s].to) {
+            slots[s].to = m->tensors[t].last_use;
+        }
+    }
+    for (int i = 0; i < p->n_nodes && share; i++) {
+        const struct lowered_node *l = &p->nodes[i];
+        struct slot *s = &slots[slot_of[alias[l->out[0]]]];
+        for (int k = 0; k < l->n_in && l->n_out == 1 && l->kernel != KERNEL_NONE; k++) {
+            int donor = slot_of[alias[l->in[k]]];
+            if (donor >= 0 && l->overlap[k] != NO_OVERLAP && slots[donor].to == i && slots[donor].tensor != s->tensor) {
+                s->donor[s->n_donors] = slots[donor].tensor;
+                s->distance[s->n_donors++] = aligned(l->overlap[k]);
+            }
         }
     }
     return n;
 }
 
-int program_plan(struct program *p) {
+int program_plan(struct program *p, bool share) {
     const struct ir_model *m = p->model;
     size_t n_t = (size_t)m->n_tensors;
     int *alias = calloc(n_t, sizeof *alias), *slot_of = calloc(n_t, sizeof *slot_of);
-    int *group_last = calloc(n_t, sizeof *group_last);
-    struct slot *slots = calloc(n_t, sizeof *slots);
-    int r = alias && slot_of && group_last && slots ? 0 : JF_E_NOMEM;
+    struct plan plan = {calloc(n_t, sizeof *plan.slots), 0};
+    int r = alias && slot_of && plan.slots ? 0 : JF_E_NOMEM;
     if (r == 0) {
-        share(m, alias, group_last);
-        int n = collect(p, alias, slot_of, slots);
-        p->lower_bound_bytes = bound_of(slots, n, m->n_nodes);
-        int64_t end = search(slots, n, p->lower_bound_bytes);
-        for (int i = 0; i < n; i++) {
-            slot_of[slots[i].tensor] = i;
+        find_roots(p, alias);
+        plan.n = collect(p, alias, share, plan.slots, slot_of);
+        p->lower_bound_bytes = bound_of(&plan, m->n_nodes);
+        int64_t end = search(&plan, p->lower_bound_bytes);
+        for (int i = 0; i < plan.n; i++) {
+            slot_of[plan.slots[i].tensor] = i;
         }
         r = end > PROGRAM_MAX_ARENA ? JF_E_TOO_LARGE : 0;
-        p->arena_bytes = (int32_t)end;
+        p->arena_bytes = r == 0 ? (int32_t)end : 0;
         for (int t = 0; t < m->n_tensors && r == 0; t++) {
-            int s = slot_of[root_of(alias, t)];
-            p->offset[t] = s >= 0 ? slots[s].offset : -1;
+            int s = slot_of[alias[t]];
+            p->offset[t] = s >= 0 ? plan.slots[s].offset : -1;
         }
     }
     free(alias);
     free(slot_of);
-    free(group_last);
-    free(slots);
+    free(plan.slots);
     return r;
 }

@@ -47,9 +47,11 @@ typedef int measure_block_fn(void *user, const struct measure_block *block); /* 
 /* A stored capture that can be read several times. each() calls fn for every block that overlaps samples [from, to), in
  * ascending order; blocks may reach beyond the span; channels that `want` does not name may be NULL. Memory use must not
  * depend on the length. */
+struct measure_second;
 struct measure_source {
     int (*each)(void *self, int64_t from, int64_t to, unsigned want, measure_block_fn *fn, void *user, struct err *reterr);
     void *self;
+    const struct measure_second *second; /* the markers come from another instrument (measure/second.h); NULL: from this one. Borrowed */
 };
 
 #endif

@@ -12,7 +12,7 @@
  *   P1 count is between 1 and POWER_BLOCK_MAX (samples), a gap's count at least 1;
  *   P2 first is 0 after start, then always the previous block's end: time is never skipped silently;
  *   P3 the period is finite, positive and the same for all blocks after a start or arm;
- *   P4 a gap carries no arrays, anything else carries current;
+ *   P4 a gap carries no arrays, anything else carries current (a logic analyzer: markers and nothing else);
  *   P5 ranges are below n_ranges, currents and voltages are finite. */
 #include "drivers/power/power.h"
 
@@ -30,6 +30,7 @@ struct power_dev {
     int64_t next; /* P2 */
     double period_s; /* P3; 0: no block yet */
     int n_ranges;
+    bool markers_only;
     power_block_fn *fn; /* while inside pump */
     void *user;
     struct err *reterr;
@@ -62,9 +63,12 @@ int power_dev_info(struct power_dev *d, struct power_info *ret_info) {
     if (r < 0) {
         return r;
     }
-    if (info.n_ranges < 1 || info.n_ranges > POWER_MAX_RANGES || info.n_markers < 0 || info.n_markers > POWER_MAX_MARKERS || !info.driver) {
+    bool markers_only = (info.caps & POWER_CAP_MARKERS_ONLY) != 0;
+    if (info.n_ranges < (markers_only ? 0 : 1) || info.n_ranges > (markers_only ? 0 : POWER_MAX_RANGES) || info.n_markers < (markers_only ? 1 : 0) ||
+        info.n_markers > POWER_MAX_MARKERS || !info.driver) {
         return JF_E_BUG;
     }
+    d->markers_only = markers_only;
     d->n_ranges = info.n_ranges;
     *ret_info = info;
     return 0;
@@ -152,7 +156,8 @@ static int check_block(struct power_dev *d, const struct power_block *b) {
     if (!isfinite(b->period_s) || b->period_s <= 0 || (d->period_s > 0 && (b->period_s < d->period_s || b->period_s > d->period_s))) {
         return defect(d, "an impossible or changed period (P3)");
     }
-    if (gap ? (b->current_a || b->voltage_v || b->range || b->markers || b->quality) : !b->current_a) {
+    bool measured = b->current_a || b->voltage_v || b->range || b->quality;
+    if (gap || d->markers_only ? measured || (gap ? b->markers != NULL : !b->markers) : !b->current_a) {
         return defect(d, "missing or surplus arrays (P4)");
     }
     if (!gap && (!all_finite(b->current_a, b->count) || !all_finite(b->voltage_v, b->count))) {

@@ -33,6 +33,7 @@ enum power_shape { POWER_STREAMING, POWER_BLOCK };
 #define POWER_CAP_COUNTER (1u << 3) /* detects loss by itself (possibly modulo) */
 #define POWER_CAP_HOST_TIME (1u << 4) /* blocks carry a host arrival time: loss by clock applies */
 #define POWER_CAP_METER_MODE (1u << 5) /* can measure a DUT that is fed from elsewhere */
+#define POWER_CAP_MARKERS_ONLY (1u << 6) /* a logic analyzer: blocks carry markers and never current; n_ranges is 0 */
 
 /* How a limit in an accuracy table is to be read (measurement.md section 5). */
 enum power_spec_kind { POWER_SPEC_LIMIT, POWER_SPEC_K2, POWER_SPEC_TYPICAL, POWER_SPEC_UNKNOWN };
@@ -44,6 +45,8 @@ struct power_range {
     double resolution_a; /* quantization step q */
     double shunt_ohm; /* burden: R(t) for RC smear and burden voltage; 0 unknown */
     enum power_spec_kind kind;
+    /* Limits that are not symmetric: true = reading * (1 + gain_corr_rel) + offset_corr_a, gain_rel and offset_a hold behind it. */
+    double gain_corr_rel, offset_corr_a;
 };
 
 struct power_info {
@@ -82,7 +85,7 @@ struct power_block {
     double period_s; /* dt */
     uint32_t flags;
     int64_t host_raw_ns; /* CLOCK_MONOTONIC_RAW when the block's last byte arrived; 0: not meaningful */
-    const float *current_a; /* [count] */
+    const float *current_a; /* [count]; NULL with POWER_CAP_MARKERS_ONLY */
     const float *voltage_v; /* [count], or NULL: constant, see supply */
     const uint8_t *range; /* [count], index into ranges, or NULL: range 0 */
     const uint8_t *markers; /* [count], bit k = marker line k as mapped, or NULL */

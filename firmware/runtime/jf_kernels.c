@@ -1,48 +1,21 @@
 /* SPDX-License-Identifier: MIT
- * Convolution, depthwise, dense, add and pooling kernels of jf_kernels.h. Arithmetic: github.com/google/gemmlowp
+ * Convolution, depthwise, dense and pooling kernels of jf_kernels.h. Arithmetic: github.com/google/gemmlowp
  * (fixedpoint.h) as restated in the TensorFlow Lite 8-bit quantization specification. */
 #include "firmware/runtime/jf_kernels.h"
 
-/* a*b/2^31, rounded half up; a or b is above INT32_MIN. For negative products too: gemmlowp's nudge 1 - 2^30 followed by a division
- * that truncates toward zero is the same number as this floor. */
-static inline int32_t high_mul(int32_t a, int32_t b) { return (int32_t)(((int64_t)a * b + (INT64_C(1) << 30)) >> 31); }
-
-/* x / 2^e, rounded half away from zero. */
-static inline int32_t round_shift(int32_t x, int e) {
-    int32_t mask = (int32_t)((UINT32_C(1) << e) - 1u);
-    int32_t rest = x & mask;
-    int32_t threshold = (mask >> 1) + (x < 0 ? 1 : 0);
-    return (x >> e) + (rest > threshold ? 1 : 0);
-}
+#include "firmware/runtime/jf_requant.h"
 
 int32_t jfk_multiply(int32_t x, int32_t mult, int shift) {
     int left = shift > 0 ? shift : 0, right = shift > 0 ? 0 : -shift;
-    return round_shift(high_mul((int32_t)((uint32_t)x << left), mult), right);
-}
-
-/* Nearest even without libm: adding 1.5*2^23 leaves the rounded integer in the low bits (|v| < 2^22). */
-static inline int32_t nearest_even(float v) {
-    if (v > 4000000.0f) {
-        return 4000000;
-    }
-    if (v < -4000000.0f) {
-        return -4000000;
-    }
-    volatile float biased = v + 12582912.0f;
-    return (int32_t)(biased - 12582912.0f);
-}
-
-/* Clamps v + zp to [lo, hi]; compares before adding, because v may be near the type's limits. */
-static inline int8_t clamped(int32_t v, int32_t zp, int32_t lo, int32_t hi) {
-    v = v < lo - zp ? lo - zp : v;
-    v = v > hi - zp ? hi - zp : v;
-    return (int8_t)(v + zp);
+    return jfk_round_shift(jfk_high_mul((int32_t)((uint32_t)x << left), mult), right);
 }
 
 static inline int8_t requant(const struct jfk_requant *q, int32_t acc, int32_t ch) {
-    int32_t v = q->scale ? nearest_even((float)acc * q->scale[ch]) : jfk_multiply(acc, q->mult[ch], q->shift[ch]);
-    return clamped(v, q->out_zp, q->act_min, q->act_max);
+    int32_t v = q->scale ? jfk_nearest_even((float)acc * q->scale[ch]) : jfk_multiply(acc, q->mult[ch], q->shift[ch]);
+    return jfk_clamped(v, q->out_zp, q->act_min, q->act_max);
 }
+
+int8_t jfk_requantize(const struct jfk_requant *q, int32_t acc, int32_t ch) { return requant(q, acc, ch); }
 
 struct span {
     int32_t from, to;
@@ -210,7 +183,7 @@ void jfk_dense(const struct jfk_dense *p, const int8_t *in, int8_t *out) {
         for (; p->w_zp == 0 && o + 4 <= p->out_n; o += 4) {
             struct quad q = dot4(bias4(p->bias, o), in, p->weights + (int64_t)o * p->in_n, p->in_n, p->in_n, p->in_zp);
             for (int32_t i = 0; i < 4; i++) {
-                *out++ = requant(&p->rq, q.v[i], 0);
+                *out++ = requant(&p->rq, q.v[i], (o + i) * p->rq_step);
             }
         }
         for (; o < p->out_n; o++) {
@@ -223,23 +196,8 @@ void jfk_dense(const struct jfk_dense *p, const int8_t *in, int8_t *out) {
                     acc += (in[i] - p->in_zp) * (w[i] - p->w_zp);
                 }
             }
-            *out++ = requant(&p->rq, acc, 0);
+            *out++ = requant(&p->rq, acc, o * p->rq_step);
         }
-    }
-}
-
-void jfk_add(const struct jfk_add *p, const int8_t *a, const int8_t *b, int8_t *out) {
-    int single = p->a_scale > 0.0f && p->b_scale > 0.0f;
-    for (int32_t i = 0; i < p->n; i++) {
-        int32_t x = a[i] - p->a_zp, y = b[i] - p->b_zp, v;
-        if (single) {
-            v = nearest_even((float)x * p->a_scale + (float)y * p->b_scale);
-        } else {
-            int32_t sx = jfk_multiply(x * (1 << p->left_shift), p->a_mult, p->a_shift);
-            int32_t sy = jfk_multiply(y * (1 << p->left_shift), p->b_mult, p->b_shift);
-            v = jfk_multiply(sx + sy, p->out_mult, p->out_shift);
-        }
-        out[i] = clamped(v, p->out_zp, p->act_min, p->act_max);
     }
 }
 

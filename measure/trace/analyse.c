@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Analysis of a stored trace: the worker's and jf-trace's one way from a file to a result. */
+#include <math.h>
 #include <stdlib.h>
 
 #include "measure/trace/trace.h"
 
-int trace_analyse(const char *path, const struct measure_config *cfg, struct measure_capture *ret_cap, struct measure_result *ret_result,
-                  struct err *reterr) {
+int trace_analyse_as(const char *path, const struct measure_config *cfg, double marker_phase, struct measure_capture *ret_cap,
+                     struct measure_result *ret_result, struct err *reterr) {
     struct trace_reader *r = NULL;
     struct measure_capture *cap = malloc(sizeof *cap);
     struct measure_config stored;
@@ -15,6 +16,8 @@ int trace_analyse(const char *path, const struct measure_config *cfg, struct mea
     int rc = trace_reader_open(path, &r, reterr);
     if (rc == 0)
         rc = trace_reader_capture(r, cap, &stored, reterr);
+    if (rc == 0 && isfinite(marker_phase))
+        cap->instrument.marker_phase = marker_phase;
     if (rc == 0) {
         trace_reader_source(r, &src);
         rc = measure_run(&src, cap, cfg ? cfg : &stored, ret_result, reterr);
@@ -24,4 +27,9 @@ int trace_analyse(const char *path, const struct measure_config *cfg, struct mea
     trace_reader_close(r);
     free(cap);
     return rc;
+}
+
+int trace_analyse(const char *path, const struct measure_config *cfg, struct measure_capture *ret_cap, struct measure_result *ret_result,
+                  struct err *reterr) {
+    return trace_analyse_as(path, cfg, (double)NAN, ret_cap, ret_result, reterr);
 }

@@ -1,23 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * Channel codec: constants, runs, byte planes with zstd. Noise lives in the low mantissa bytes; splitting the planes lets zstd
- * pass those through and squeeze the rest. Any input is safe to decode. */
-#include "measure/trace/codec.h"
-
+ * Codec of levels (range, markers, quality) and of stamps: constants, runs, zstd. */
 #include <stdlib.h>
 #include <string.h>
-#include <zstd.h>
 
-#include "measure/trace/format.h"
-#include "measure/trace/trace.h"
+#include "measure/trace/codec_inner.h"
 
-#define SCRATCH (TRACE_CHUNK * 16)
-#define LEVEL 1
-
-struct trace_codec {
-    ZSTD_CCtx *cc;
-    ZSTD_DCtx *dc;
-    uint8_t *scratch; /* SCRATCH bytes */
-};
+/* The lowest level finds no matches but still codes literals by their frequency, at several times the speed of level 1: what an
+ * analyzer delivers is noise around a level, where matches cost bits. Set through parameters, since a level below zero alone would turn
+ * the literals' code off. 1002: ZSTD_c_literalCompressionMode, named by zstd.h for static linking only. */
+#define LEVEL (-100)
+#define LITERALS ZSTD_c_experimentalParam5
+#define LITERALS_ON 1
 
 int trace_codec_new(struct trace_codec **ret_c) {
     struct trace_codec *c = calloc(1, sizeof *c);
@@ -25,11 +18,16 @@ int trace_codec_new(struct trace_codec **ret_c) {
         return JF_E_NOMEM;
     c->cc = ZSTD_createCCtx();
     c->dc = ZSTD_createDCtx();
-    c->scratch = malloc(SCRATCH);
-    if (!c->cc || !c->dc || !c->scratch) {
+    c->codes = malloc(TRACE_CHUNK * sizeof *c->codes);
+    c->slots = malloc(TRACE_SLOTS * sizeof *c->slots);
+    if (!c->cc || !c->dc || !c->codes || !c->slots) {
         trace_codec_free(c);
         return JF_E_NOMEM;
     }
+    /* a library that does not know the second only compresses less */
+    (void)ZSTD_CCtx_setParameter(c->cc, ZSTD_c_compressionLevel, LEVEL);
+    (void)ZSTD_CCtx_setParameter(c->cc, LITERALS, LITERALS_ON);
+    (void)ZSTD_CCtx_setParameter(c->cc, ZSTD_c_contentSizeFlag, 0);
     *ret_c = c;
     return 0;
 }
@@ -39,48 +37,9 @@ void trace_codec_free(struct trace_codec *c) {
         return;
     ZSTD_freeCCtx(c->cc);
     ZSTD_freeDCtx(c->dc);
-    free(c->scratch);
+    free(c->codes);
+    free(c->slots);
     free(c);
-}
-
-static void split4(const uint8_t *restrict src, size_t n, uint8_t *restrict dst) {
-    uint8_t *restrict a = dst, *restrict b = dst + n, *restrict d = dst + 2 * n, *restrict e = dst + 3 * n;
-    for (size_t i = 0; i < n; i++) {
-        a[i] = src[4 * i];
-        b[i] = src[4 * i + 1];
-        d[i] = src[4 * i + 2];
-        e[i] = src[4 * i + 3];
-    }
-}
-
-static void join4(const uint8_t *restrict src, size_t n, uint8_t *restrict dst) {
-    const uint8_t *restrict a = src, *restrict b = src + n, *restrict d = src + 2 * n, *restrict e = src + 3 * n;
-    for (size_t i = 0; i < n; i++) {
-        dst[4 * i] = a[i];
-        dst[4 * i + 1] = b[i];
-        dst[4 * i + 2] = d[i];
-        dst[4 * i + 3] = e[i];
-    }
-}
-
-static void split(const uint8_t *src, size_t n, size_t width, uint8_t *dst) {
-    if (width == 4) {
-        split4(src, n, dst);
-        return;
-    }
-    for (size_t b = 0; b < width; b++)
-        for (size_t i = 0; i < n; i++)
-            dst[b * n + i] = src[i * width + b];
-}
-
-static void join(const uint8_t *src, size_t n, size_t width, uint8_t *dst) {
-    if (width == 4) {
-        join4(src, n, dst);
-        return;
-    }
-    for (size_t b = 0; b < width; b++)
-        for (size_t i = 0; i < n; i++)
-            dst[i * width + b] = src[b * n + i];
 }
 
 /* Appends runs of a u8 channel when that is shorter than n/8 bytes; 1: done, 0: too many runs, < 0 error. */
@@ -116,22 +75,17 @@ int trace_encode(struct trace_codec *c, const void *src, size_t n, size_t width,
     } else if (width == 1 && (rc = put_runs(src, n, out)) != 0) {
         *ret_enc = TRACE_E_RUNS;
     } else {
-        const void *from = src;
-        if (width > 1) {
-            split(src, n, width, c->scratch);
-            from = c->scratch;
-        }
         uint8_t *p;
         size_t bound = ZSTD_compressBound(bytes);
         rc = buf_reserve(out, bound, &p);
         if (rc < 0)
             return rc;
-        size_t got = ZSTD_compressCCtx(c->cc, p, bound, from, bytes, LEVEL);
+        size_t got = ZSTD_compress2(c->cc, p, bound, src, bytes);
         if (ZSTD_isError(got) || got >= bytes) {
             *ret_enc = TRACE_E_RAW;
             rc = buf_put(out, src, bytes);
         } else {
-            *ret_enc = width > 1 ? TRACE_E_PLANES : TRACE_E_ZSTD;
+            *ret_enc = TRACE_E_ZSTD;
             out->len += got;
         }
     }
@@ -177,11 +131,6 @@ int trace_decode(struct trace_codec *c, const uint8_t *src, size_t len, uint8_t 
         return width == 1 ? get_runs(src, len, n, dst) : JF_E_CORRUPT;
     case TRACE_E_ZSTD:
         return ZSTD_decompressDCtx(c->dc, dst, bytes, src, len) == bytes ? 0 : JF_E_CORRUPT;
-    case TRACE_E_PLANES:
-        if (bytes > SCRATCH || ZSTD_decompressDCtx(c->dc, c->scratch, bytes, src, len) != bytes)
-            return JF_E_CORRUPT;
-        join(c->scratch, n, width, dst);
-        return 0;
     default:
         return JF_E_CORRUPT;
     }

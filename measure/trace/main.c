@@ -10,6 +10,7 @@
 
 #include "measure/trace/export.h"
 #include "measure/trace/import.h"
+#include "measure/trace/override.h"
 #include "measure/trace/result_json.h"
 #include "measure/trace/trace.h"
 
@@ -22,7 +23,7 @@ static const char usage[] =
     "  stats    energy, charge and means of a span            [--from S] [--to S]\n"
     "  view     min/mean/max per pixel and marker edges        [--from S] [--to S] [--points N]\n"
     "  events   the recorded events, one JSON object per line\n"
-    "  analyse  recompute the result                           [--rule edge|eembc|mlcommons] [--windows]\n"
+    "  analyse  recompute the result                           [--rule edge|eembc|mlcommons] [--set KEY=VALUE]... [--windows]\n"
     "  import   recompute a published energy session (EEMBC EnergyRunner or MLCommons runner) in the directory or tar\n"
     "           archive FILE and compare it with its results.txt        [--result] [--trace OUT]\n"
     "  export   write a trace, or a session in the directory or archive FILE, in another tool's layout\n"
@@ -34,6 +35,7 @@ static const char usage[] =
     "  --to S       end of the span\n"
     "  --points N   pixels of a view (1000)\n"
     "  --rule R     window rule instead of the stored one\n"
+    "  --set KEY=V  threshold or marker_phase instead of the stored one; may be repeated\n"
     "  --result     import: the session as a result, one JSON document\n"
     "  --trace OUT  import: the same, and its samples as the new trace file OUT\n"
     "  --as LAYOUT  export: tar of an EEMBC or MLCommons session, sigrok session, CSV or NumPy array\n"
@@ -45,12 +47,16 @@ static const char usage[] =
     "exit status: 0 good; 1 the file cannot be read, is damaged, or holds no result, or differs from its\n"
     "results.txt (import); 2 wrong usage\n";
 
+#define MAX_SETS 32
+
 struct options {
     bool json, windows, result;
     double from, to;
     int points;
     const char *rule, *trace, *output, *document;
     enum export_format as;
+    const char *sets[MAX_SETS];
+    int n_sets;
 };
 
 static int complain(const struct err *e) {
@@ -152,14 +158,14 @@ static void print_result(const struct measure_result *r) {
             printf("%s: %s\n", measure_code_word((enum measure_code)c), r->reasons[c].text);
 }
 
-static int analyse(const char *path, const struct measure_config *cfg, const struct options *o) {
+static int analyse(const char *path, const struct measure_config *cfg, double phase, const struct options *o) {
     struct err e = {0};
     struct measure_capture *cap = malloc(sizeof *cap);
     struct measure_result *res = malloc(sizeof *res);
     int status = 1;
     if (!cap || !res) {
         fprintf(stderr, "jf-trace: out of memory\n");
-    } else if (trace_analyse(path, cfg, cap, res, &e) < 0) {
+    } else if (trace_analyse_as(path, cfg, phase, cap, res, &e) < 0) {
         status = complain(&e);
     } else if (o->json) {
         json_t *out = json_pack("{s:o}", "result", measure_result_json(cap, res));
@@ -184,7 +190,14 @@ static int cmd_analyse(struct trace_reader *r, const char *path, const struct op
         fprintf(stderr, "jf-trace: unknown rule '%s'\n", o->rule);
         return 2;
     }
-    return analyse(path, &cfg, o);
+    double phase = NAN;
+    for (int i = 0; i < o->n_sets; i++) {
+        if (trace_override_text(o->sets[i], &cfg, &phase, &e) < 0) {
+            fprintf(stderr, "jf-trace: --set: %s\n", e.text);
+            return 2;
+        }
+    }
+    return analyse(path, &cfg, phase, o);
 }
 
 /* --result: one JSON document, {"session", "result", "windows", "trace"} or {"error"}; a session that contradicts its
@@ -329,7 +342,7 @@ static bool number(const char *text, double *ret) {
 static int parse(int argc, char **argv, struct options *o, int *ret_status) {
     static const struct option longs[] = {{"json", no_argument, NULL, 'j'},          {"from", required_argument, NULL, 'f'}, {"to", required_argument, NULL, 't'},
                                           {"points", required_argument, NULL, 'p'},  {"rule", required_argument, NULL, 'r'}, {"windows", no_argument, NULL, 'w'},
-                                          {"result", no_argument, NULL, 'R'},        {"trace", required_argument, NULL, 'T'},
+                                          {"result", no_argument, NULL, 'R'},        {"trace", required_argument, NULL, 'T'},   {"set", required_argument, NULL, 's'},
                                           {"as", required_argument, NULL, 'A'},      {"output", required_argument, NULL, 'O'}, {"document", required_argument, NULL, 'D'},
                                           {"help", no_argument, NULL, 'h'},          {"version", no_argument, NULL, 'V'},    {NULL, 0, NULL, 0}};
     double points = 0;
@@ -370,6 +383,10 @@ static int parse(int argc, char **argv, struct options *o, int *ret_status) {
             break;
         case 'r':
             o->rule = optarg;
+            break;
+        case 's':
+            good = good && o->n_sets < MAX_SETS;
+            o->sets[good ? o->n_sets++ : 0] = optarg;
             break;
         case 'h':
             fputs(usage, stdout);

@@ -67,13 +67,13 @@ struct trace_info {
     int64_t first, end; /* sample indices covered */
     int64_t samples, gap_samples;
     int n_chunks, n_segments, n_gaps, n_events;
-    int n_bad; /* records whose checksum failed; their span is treated as a GAP */
+    int n_bad; /* records found damaged so far; samples that cannot be had are treated as a GAP */
     bool complete; /* false: torn, the writer did not close it */
     uint64_t size;
 };
 
-/* Opens and validates structure: through the index when complete, else by walking the records. Checksums of chunks are
- * verified when they are read (trace_reader_verify: all of them now). JF_E_PARSE: not a trace file; JF_E_IO. */
+/* Opens and validates the ends: what is between them is read and checked when a query needs it (trace_reader_verify: all of it now). A file
+ * that its writer did not close is walked, record by record. JF_E_PARSE: not a trace file; JF_E_UNSUPPORTED: of another version; JF_E_IO. */
 int trace_reader_open(const char *path, struct trace_reader **ret_r, struct err *reterr) JF_MUST_CHECK;
 void trace_reader_close(struct trace_reader *r); /* NULL allowed */
 void trace_reader_info(const struct trace_reader *r, struct trace_info *ret_info);
@@ -90,10 +90,19 @@ int trace_reader_capture(struct trace_reader *r, struct measure_capture *ret_cap
 #define TRACE_VIEW_MAX_POINTS 20000
 #define TRACE_VIEW_MAX_EDGES 4096
 
+/* One pixel; a mean is sum / samples, and there is nothing to draw where samples is 0. */
+struct trace_pixel {
+    double sum_i, sum_p, samples; /* A, W (NAN: voltage unknown), of this many samples */
+    float min_i, max_i;
+};
+/* Pixel i is the span from_s + i*(to_s-from_s)/points; ret_px: points of them. Pixels of many samples are made of summaries at most half as
+ * wide, each of which belongs to the pixel of its middle. from_s/to_s NAN: the whole recording. JF_E_INVAL: empty or absurd span. */
+int trace_pixels(struct trace_reader *r, double from_s, double to_s, int points, struct trace_pixel *ret_px, struct err *reterr) JF_MUST_CHECK;
+
 /* {"from_s","to_s","period_s","points","voltage_v":V|null,
  *  "current_a":{"min":[..],"mean":[..],"max":[..]}, "power_w":{"mean":[..]},     (null where a pixel has no sample)
  *  "edges":[{"t_s","line","level"}...], "edges_truncated":bool, "gaps":[[from_s,to_s]...], "segments":[[from_s,to_s]...]}
- * Pixel i is the span from_s + i*(to_s-from_s)/points. from_s/to_s NAN: the whole recording. JF_E_INVAL: empty or absurd span. */
+ * The same pixels; gaps and segments are cut to the span. */
 int trace_view(struct trace_reader *r, double from_s, double to_s, int points, json_t **ret_view, struct err *reterr) JF_MUST_CHECK;
 
 struct trace_stats {
@@ -102,7 +111,7 @@ struct trace_stats {
     double energy_j, charge_c; /* partial cells counted by their fraction; energy NAN when the voltage is unknown */
     double current_mean_a, current_min_a, current_max_a, power_mean_w;
     int64_t samples; /* cells touched */
-    double gap_s; /* missing inside the span */
+    double gap_s; /* missing inside the span: never delivered, or damaged where samples had to be read */
 };
 int trace_stats(struct trace_reader *r, double from_s, double to_s, struct trace_stats *ret_s, struct err *reterr) JF_MUST_CHECK;
 json_t *trace_stats_json(const struct trace_stats *s); /* new reference; NULL: no memory */
@@ -112,5 +121,8 @@ json_t *trace_info_json(const struct trace_reader *r); /* new reference */
 /* Opens path, reads the stored capture, runs measure_run. cfg NULL: the stored configuration. ret_cap may be NULL. */
 int trace_analyse(const char *path, const struct measure_config *cfg, struct measure_capture *ret_cap,
                   struct measure_result *ret_result, struct err *reterr) JF_MUST_CHECK;
+/* The same with another marker phase (cells, 0..1) than the instrument's; NAN: as stored. */
+int trace_analyse_as(const char *path, const struct measure_config *cfg, double marker_phase, struct measure_capture *ret_cap,
+                     struct measure_result *ret_result, struct err *reterr) JF_MUST_CHECK;
 
 #endif

@@ -2,11 +2,12 @@
  * The trace file's writer: gathers blocks into chunks, summarises, compresses, appends, hashes as it writes. One thread at a
  * time; blocks on the file system only.
  * Invariants: (W1) what is on disk before the last write() is a valid prefix of a trace file. (W2) a chunk holds samples of one
- * segment without a hole. (W3) memory is bounded by one chunk plus 64 bytes of index per chunk. */
+ * segment without a hole. (W3) memory does not depend on the length: one chunk, one unfinished page per level, one page of events. */
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
-#include <sodium.h>
+#include <nettle/sha2.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,18 +18,20 @@
 #include "measure/kernel.h"
 #include "measure/trace/codec.h"
 #include "measure/trace/format.h"
+#include "measure/trace/pyramid.h"
 #include "measure/trace/result_json.h"
 #include "measure/trace/trace.h"
-
-#define INDEX_PER_RECORD 65536u
 
 struct trace_writer {
     int fd;
     uint64_t offset; /* bytes written */
-    crypto_hash_sha256_state sha;
+    struct sha256_ctx sha; /* nettle: several times libsodium's speed where the processor has the instructions */
     struct trace_codec *codec;
-    struct buf out; /* one record's payload */
-    struct buf index; /* struct trace_index, in file order */
+    struct buf out; /* one chunk's record */
+    struct pyramid pyramid;
+    uint64_t events[1 + TRACE_EVENTS]; /* an events record under construction: [0] is the offset of the one before */
+    size_t n_events_here;
+    uint64_t n_events, capture_offset;
     double voltage;
     unsigned channels;
     int64_t next; /* index behind the last sample accepted */
@@ -44,19 +47,30 @@ struct trace_writer {
 };
 
 static int write_all(struct trace_writer *w, const void *data, size_t n, struct err *reterr) {
-    crypto_hash_sha256_update(&w->sha, data, n);
+    sha256_update(&w->sha, n, data);
     w->offset += n;
     return file_write_all(w->fd, data, n) == 0 ? 0 : err_set_errno(reterr, JF_E_IO, errno, "writing the trace");
+}
+
+static struct trace_record record_of(enum trace_type type, const void *payload, size_t n) {
+    struct trace_record rec = {.sync = TRACE_SYNC, .type = type, .len = (uint32_t)n};
+    uint32_t head[2] = {rec.type, rec.len};
+    rec.crc = crc32c_update(crc32c_update(0, head, sizeof head), payload, n);
+    return rec;
 }
 
 static int write_record(struct trace_writer *w, enum trace_type type, const void *data, size_t n, struct err *reterr) {
     if (n > TRACE_MAX_PAYLOAD)
         return err_set(reterr, JF_E_TOO_LARGE, "a trace record of %zu bytes is too long", n);
-    struct trace_record rec = {.sync = TRACE_SYNC, .type = type, .len = (uint32_t)n};
-    uint32_t head[2] = {rec.type, rec.len};
-    rec.crc = crc32_update(crc32_update(0, head, sizeof head), data, n);
+    struct trace_record rec = record_of(type, data, n);
     int rc = write_all(w, &rec, sizeof rec, reterr);
     return rc < 0 ? rc : write_all(w, data, n, reterr);
+}
+
+static int write_page(void *user, const uint8_t *payload, size_t len, uint64_t *ret_offset, struct err *reterr) {
+    struct trace_writer *w = user;
+    *ret_offset = w->offset;
+    return write_record(w, TRACE_T_INDEX, payload, len, reterr);
 }
 
 static int no_memory(struct err *reterr) {
@@ -70,7 +84,7 @@ static void writer_free(struct trace_writer *w) {
         close(w->fd);
     trace_codec_free(w->codec);
     buf_done(&w->out);
-    buf_done(&w->index);
+    pyramid_done(&w->pyramid);
     free(w->current);
     free(w->volts);
     free(w->range);
@@ -81,7 +95,7 @@ static void writer_free(struct trace_writer *w) {
 }
 
 static int write_header(struct trace_writer *w, const struct trace_header *hdr, struct err *reterr) {
-    json_t *j = json_pack("{s:i, s:f, s:i, s:o, s:b, s:O?}", "version", 1, "period_s", hdr->period_s, "channels", (int)hdr->channels, "voltage_v",
+    json_t *j = json_pack("{s:i, s:f, s:i, s:o, s:b, s:O?}", "version", TRACE_VERSION, "period_s", hdr->period_s, "channels", (int)hdr->channels, "voltage_v",
                           isfinite(hdr->voltage_v) ? json_real(hdr->voltage_v) : json_null(), "block", hdr->block, "info", hdr->info);
     char *text = j ? json_dumps(j, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
     json_decref(j);
@@ -105,9 +119,9 @@ int trace_writer_open(const char *path, const struct trace_header *hdr, struct t
     w->voltage = hdr->voltage_v;
     w->channels = hdr->channels;
     w->period_s = hdr->period_s;
-    buf_init(&w->out, TRACE_MAX_PAYLOAD);
-    buf_init(&w->index, (size_t)1 << 30);
-    crypto_hash_sha256_init(&w->sha);
+    buf_init(&w->out, TRACE_MAX_PAYLOAD + sizeof(struct trace_record));
+    pyramid_init(&w->pyramid, write_page, w, true);
+    sha256_init(&w->sha);
     w->current = malloc(TRACE_CHUNK * sizeof *w->current);
     w->volts = malloc(TRACE_CHUNK * sizeof *w->volts);
     w->range = calloc(TRACE_CHUNK, 1);
@@ -165,6 +179,16 @@ static uint32_t count_changes(const uint8_t *restrict m, uint32_t n) {
     return changes;
 }
 
+/* ---- chunks: out holds the record's head, the chunk's head, the entries, the channels ----------------------------- */
+#define HEAD_AT sizeof(struct trace_record)
+#define ENTRIES_AT (HEAD_AT + sizeof(struct trace_chunk))
+
+static int begin_chunk(struct trace_writer *w) {
+    static const uint8_t room[ENTRIES_AT];
+    buf_clear(&w->out);
+    return buf_put(&w->out, room, sizeof room);
+}
+
 static int put_channels(struct trace_writer *w, struct trace_chunk *h) {
     const struct {
         const void *data;
@@ -178,38 +202,41 @@ static int put_channels(struct trace_writer *w, struct trace_chunk *h) {
         [TRACE_C_STAMPS] = {w->stamps, (size_t)w->n_stamps * 2, 8},
     };
     for (int c = 0; c < TRACE_N_CHANNELS; c++) {
-        int rc = trace_encode(w->codec, ch[c].data, ch[c].n, ch[c].width, &w->out, &h->enc[c], &h->len[c]);
+        size_t at = w->out.len;
+        if (ch[c].n == 0)
+            continue;
+        int rc = ch[c].width == 4 ? trace_floats_encode(w->codec, ch[c].data, ch[c].n, &w->out, &h->enc[c], &h->len[c], &h->front[c])
+                                  : trace_encode(w->codec, ch[c].data, ch[c].n, ch[c].width, &w->out, &h->enc[c], &h->len[c]);
         if (rc < 0)
             return rc;
+        h->crc[c] = crc32c_update(0, w->out.data + at, ch[c].width == 4 ? h->front[c] : h->len[c]);
     }
     return 0;
 }
 
-static int put_index(struct trace_writer *w, const struct trace_chunk *h, uint64_t offset, size_t len) {
-    struct trace_index ix = {.offset = offset, .first = h->first, .count = h->count, .flags = h->flags, .sum_i = h->sum_i, .sum_p = h->sum_p,
-                             .min_i = h->min_i, .max_i = h->max_i, .len = (uint32_t)len, .n_marker_changes = h->n_marker_changes,
-                             .first_markers = h->first_markers, .last_markers = h->last_markers};
-    return buf_put(&w->index, &ix, sizeof ix);
-}
-
 static int write_chunk(struct trace_writer *w, struct trace_chunk *h, struct err *reterr) {
-    memcpy(w->out.data, h, sizeof *h);
-    uint64_t at = w->offset;
-    int rc = write_record(w, TRACE_T_CHUNK, w->out.data, w->out.len, reterr);
-    if (rc == 0 && put_index(w, h, at, w->out.len) < 0)
-        rc = no_memory(reterr);
-    return rc;
+    size_t entries = h->n_entries * sizeof(struct trace_entry), len = w->out.len - HEAD_AT;
+    h->crc_entries = crc32c_update(0, w->out.data + ENTRIES_AT, entries);
+    h->crc_head = crc32c_update(0, h, offsetof(struct trace_chunk, crc_head));
+    memcpy(w->out.data + HEAD_AT, h, sizeof *h);
+    struct trace_record rec = record_of(TRACE_T_CHUNK, w->out.data + HEAD_AT, len);
+    memcpy(w->out.data, &rec, sizeof rec);
+    struct trace_leaf leaf = {.offset = w->offset, .first = h->first, .count = h->count, .sum_i = h->sum_i, .sum_p = h->sum_p, .min_i = h->min_i,
+                              .max_i = h->max_i, .len = (uint32_t)len, .flags = h->flags, .n_changes = h->n_changes,
+                              .first_markers = h->first_markers, .last_markers = h->last_markers};
+    int rc = write_all(w, w->out.data, w->out.len, reterr);
+    /* the entries stay in out: a page is written from a buffer of its own */
+    return rc < 0 ? rc : pyramid_add(&w->pyramid, &leaf, (const struct trace_entry *)(const void *)(w->out.data + ENTRIES_AT), h->n_entries, reterr);
 }
 
 int trace_writer_flush(struct trace_writer *w, struct err *reterr) {
     if (w->count == 0)
         return 0;
     struct trace_chunk h = {.first = w->first, .count = w->count, .flags = w->flags, .n_stamps = w->n_stamps};
-    buf_clear(&w->out);
-    if (buf_put(&w->out, &h, sizeof h) < 0 || put_entries(w, &h) < 0 || put_channels(w, &h) < 0)
+    if (begin_chunk(w) < 0 || put_entries(w, &h) < 0 || put_channels(w, &h) < 0)
         return no_memory(reterr);
     if (w->channels & TRACE_MARKERS) {
-        h.n_marker_changes = count_changes(w->markers, w->count);
+        h.n_changes = count_changes(w->markers, w->count);
         h.first_markers = w->markers[0];
         h.last_markers = w->markers[w->count - 1];
     }
@@ -224,8 +251,7 @@ static int write_gap(struct trace_writer *w, int64_t first, int64_t count, struc
     while (rc == 0 && count > 0) {
         uint32_t n = count > UINT32_MAX ? UINT32_MAX : (uint32_t)count;
         struct trace_chunk h = {.first = first, .count = n, .flags = MEASURE_GAP};
-        buf_clear(&w->out);
-        if (buf_put(&w->out, &h, sizeof h) < 0)
+        if (begin_chunk(w) < 0)
             return no_memory(reterr);
         rc = write_chunk(w, &h, reterr);
         first += n;
@@ -290,6 +316,8 @@ static int append_samples(struct trace_writer *w, const struct measure_block *b,
 int trace_writer_block(struct trace_writer *w, const struct measure_block *b, struct err *reterr) {
     int rc = 0;
     bool gap = (b->flags & MEASURE_GAP) != 0;
+    if (b->first < -TRACE_MAX_INDEX || b->first > TRACE_MAX_INDEX - b->count)
+        return err_set(reterr, JF_E_INVAL, "a sample of index %lld cannot be stored", (long long)b->first);
     if (b->count == 0 || (w->started && b->first < w->next))
         return err_set(reterr, JF_E_BUG, "block of %u samples at %lld does not follow %lld", b->count, (long long)b->first, (long long)w->next);
     if (!gap && (!b->current_a || ((w->channels & TRACE_VOLTAGE) && !b->voltage_v)))
@@ -308,18 +336,32 @@ int trace_writer_block(struct trace_writer *w, const struct measure_block *b, st
     return append_samples(w, b, reterr);
 }
 
+static int write_events(struct trace_writer *w, struct err *reterr) {
+    uint64_t at = w->offset;
+    if (w->n_events_here == 0)
+        return 0;
+    int rc = write_record(w, TRACE_T_EVENTS, w->events, (1 + w->n_events_here) * sizeof w->events[0], reterr);
+    w->events[0] = at;
+    w->n_events_here = 0;
+    return rc;
+}
+
 int trace_writer_event(struct trace_writer *w, int64_t host_raw_ns, const char *kind, const json_t *data, struct err *reterr) {
     json_t *j = json_pack("{s:s, s:I, s:O?}", "kind", kind, "host_raw_ns", (json_int_t)host_raw_ns, "data", data);
     char *text = j ? json_dumps(j, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
     json_decref(j);
     if (!text)
         return no_memory(reterr);
-    struct trace_index ix = {.offset = w->offset, .flags = TRACE_IX_EVENT, .len = (uint32_t)strlen(text)};
+    uint64_t at = w->offset;
     int rc = write_record(w, TRACE_T_EVENT, text, strlen(text), reterr);
     free(text);
-    if (rc == 0 && buf_put(&w->index, &ix, sizeof ix) < 0)
-        rc = no_memory(reterr);
-    return rc;
+    if (rc < 0)
+        return rc;
+    if (strcmp(kind, TRACE_EVENT_CAPTURE) == 0)
+        w->capture_offset = at;
+    w->events[1 + w->n_events_here++] = at;
+    w->n_events++;
+    return w->n_events_here == TRACE_EVENTS ? write_events(w, reterr) : 0;
 }
 
 int trace_writer_capture(struct trace_writer *w, const struct measure_capture *cap, const struct measure_config *cfg, struct err *reterr) {
@@ -329,36 +371,32 @@ int trace_writer_capture(struct trace_writer *w, const struct measure_capture *c
     json_decref(g);
     if (!data)
         return no_memory(reterr);
-    int rc = trace_writer_event(w, 0, "capture", data, reterr);
+    int rc = trace_writer_event(w, 0, TRACE_EVENT_CAPTURE, data, reterr);
     json_decref(data);
     return rc;
 }
 
-static int write_index(struct trace_writer *w, struct err *reterr) {
-    struct trace_footer f = {.index_offset = w->offset, .n_entries = w->index.len / sizeof(struct trace_index),
-                             .samples = w->samples, .gap_samples = w->gap_samples};
+static int write_end(struct trace_writer *w, struct err *reterr) {
+    struct trace_footer f = {.n_events = w->n_events, .capture_offset = w->capture_offset};
     memcpy(f.end, TRACE_END, sizeof f.end);
-    for (size_t at = 0; at < w->index.len;) {
-        size_t n = w->index.len - at, most = INDEX_PER_RECORD * sizeof(struct trace_index);
-        n = n < most ? n : most;
-        int rc = write_record(w, TRACE_T_INDEX, w->index.data + at, n, reterr);
-        if (rc < 0)
-            return rc;
-        at += n;
-    }
-    return write_record(w, TRACE_T_FOOTER, &f, sizeof f, reterr);
+    int rc = pyramid_finish(&w->pyramid, &f.root, reterr);
+    if (rc == 0)
+        rc = write_events(w, reterr);
+    f.events_offset = w->events[0];
+    return rc < 0 ? rc : write_record(w, TRACE_T_FOOTER, &f, sizeof f, reterr);
 }
 
 int trace_writer_close(struct trace_writer *w, struct trace_summary *ret_sum, struct err *reterr) {
     int rc = trace_writer_flush(w, reterr);
     if (rc == 0)
-        rc = write_index(w, reterr);
+        rc = write_end(w, reterr);
     if (rc == 0 && fsync(w->fd) < 0)
         rc = err_set_errno(reterr, JF_E_IO, errno, "fsync of the trace");
     if (rc == 0) {
-        unsigned char hash[crypto_hash_sha256_BYTES];
-        crypto_hash_sha256_final(&w->sha, hash);
-        sodium_bin2hex(ret_sum->sha256, sizeof ret_sum->sha256, hash, sizeof hash);
+        uint8_t hash[SHA256_DIGEST_SIZE];
+        sha256_digest(&w->sha, sizeof hash, hash);
+        for (size_t i = 0; i < sizeof hash; i++)
+            (void)snprintf(ret_sum->sha256 + 2 * i, 3, "%02x", hash[i]);
         ret_sum->size = w->offset;
         ret_sum->samples = w->samples;
         ret_sum->gap_samples = w->gap_samples;

@@ -11,7 +11,7 @@ import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import exactnet as net  # noqa: E402
-import flatmodel as fm  # noqa: E402
+import tflite_writer as fm  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TOOL = f"{ROOT}/build/jf-model"
@@ -156,7 +156,7 @@ def dense_model(**k):
 
 BAD = [("a float input", {"in_type": fm.F32}, "int8"), ("hybrid weights without scale", {"sw": None}, "node 0 (FULLY_CONNECTED)"), ("scale zero", {"sw": 0.0}, "scale"),
        ("negative scale", {"sx": -0.5}, "scale"), ("weights that are no constant", {"constant": False}, "t1"), ("bias of another length", {"bias_n": 3}, "bias"),
-       ("zero point beyond int8", {"zy": 300}, "zero point"), ("output that does not fit", {"out_shape": [1, 3]}, "bias"), ("input that does not fit", {"in_shape": [1, 5]}, "fit"),
+       ("zero point beyond int8", {"zy": 300}, "zero point"), ("output that does not fit", {"out_shape": [1, 3]}, "follows"), ("input that does not fit", {"in_shape": [1, 5]}, "fit"),
        ("negative dimension", {"in_shape": [1, -4]}, "dimension"), ("absurd dimensions", {"in_shape": [2147483647, 2147483647]}, "dimension"),
        ("six dimensions", {"in_shape": [1, 1, 1, 1, 1, 4]}, "dimensions"), ("an unknown operator", {"code": 99}, "operator 99"), ("a fused TANH", {"act": 4}, "activation 4"),
        ("an accumulator that overflows", {"bias": 2147483600, "w": [127] * 8}, "accumulator"), ("a node fed by itself", {"self_input": True}, "before any node makes it"),
@@ -197,7 +197,7 @@ def multipliers(t, folder):
         code, _, err = run(f"{folder}/m.tflite", ("emit", "--name", "m", "--out", folder))
         with open(f"{folder}/jfm_m.c", encoding="ascii") as f:
             text = f.read()
-        got = tuple(int(re.search(rf"n0_{what}\[1\] = {{\s*(-?\d+)", text).group(1)) for what in ("mult", "shift"))
+        got = tuple(int(re.search(rf"n0_{what}\[1\][^=]*= {{\s*(-?\d+)", text).group(1)) for what in ("mult", "shift"))
         want = net.multiplier(fm.f32(sx * sw) / so)
         if code or got != want:
             wrong = wrong or f"case {i}: {got}, want {want} {err}"

@@ -41,6 +41,9 @@ static void sk_close(void *dev, bool leave_supply_on) {
     if (s->cancel_fd >= 0) {
         (void)close(s->cancel_fd);
     }
+    if (s->blind_fd >= 0) {
+        (void)close(s->blind_fd);
+    }
     free(s);
 }
 
@@ -53,7 +56,8 @@ static int sk_open(const json_t *conf, const struct clock_src *clock, void **ret
     s->clock = clock;
     s->trigger_marker = -1;
     s->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    int r = s->cancel_fd < 0 ? err_set_errno(reterr, JF_E_IO, errno, "no event descriptor") : 0;
+    s->blind_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int r = s->cancel_fd < 0 || s->blind_fd < 0 ? err_set_errno(reterr, JF_E_IO, errno, "no event descriptor") : 0;
     r = r < 0 ? r : sk_conf_read(conf, &s->conf, reterr);
     r = r < 0 || !s->conf.arm_scpi ? r : sk_block_probe(s, reterr);
     r = r < 0 ? r : sk_lib_open(s, reterr);
@@ -74,11 +78,12 @@ static int sk_info(void *dev, struct power_info *ret_info) {
     struct power_info i = {.driver = "sigrok",
                            .shape = c->arm_scpi ? POWER_BLOCK : POWER_STREAMING,
                            .maturity = POWER_SIMULATED,
-                           .caps = POWER_CAP_METER_MODE | (s->feeds.has_voltage ? POWER_CAP_VOLTAGE : 0) | (c->n_markers > 0 ? POWER_CAP_MARKERS : 0),
+                           .caps = POWER_CAP_METER_MODE | (s->feeds.has_voltage ? POWER_CAP_VOLTAGE : 0) | (c->n_markers > 0 ? POWER_CAP_MARKERS : 0) |
+                                   (c->markers_only ? POWER_CAP_MARKERS_ONLY | POWER_CAP_HOST_TIME : 0),
                            .rate_hz = s->rate_hz,
                            .marker_phase = c->marker_phase,
                            .n_markers = c->n_markers,
-                           .n_ranges = 1,
+                           .n_ranges = c->markers_only ? 0 : 1,
                            .voltage_kind = POWER_SPEC_UNKNOWN,
                            .clock_ppm = c->clock_ppm,
                            .spec_source = c->acc.given ? c->acc_source : "not stated"};
@@ -93,6 +98,8 @@ static int sk_info(void *dev, struct power_info *ret_info) {
                                        .offset_a = c->acc.current_offset_a,
                                        .resolution_a = c->resolution_a,
                                        .shunt_ohm = c->shunt_ohm,
+                                       .gain_corr_rel = c->acc.current_gain_corr,
+                                       .offset_corr_a = c->acc.current_offset_corr_a,
                                        .kind = c->acc.kind};
     i.voltage_gain_rel = c->acc.voltage_gain;
     i.voltage_offset_v = c->acc.voltage_offset_v;
@@ -133,9 +140,12 @@ static int stream_setup(struct sk *s, const struct power_setup *asked, struct po
     }
     double wanted = ceil(asked->capture_s * s->rate_hz);
     s->limit = wanted > 0 && wanted < 9e15 ? (uint64_t)wanted : 0;
-    int sr = sr_config_set(s->sdi, NULL, SR_CONF_LIMIT_SAMPLES, g_variant_new_uint64(s->limit));
-    if (sr != SR_OK && s->limit > 0) {
-        return err_set(reterr, JF_E_UNSUPPORTED, "the instrument has no sample limit: %s", sr_strerror(sr));
+    if (s->limit > 0 || s->limited) { /* `beaglelogic` takes a limit of 0 for one, so it is told only to lift another */
+        int sr = sr_config_set(s->sdi, NULL, SR_CONF_LIMIT_SAMPLES, g_variant_new_uint64(s->limit));
+        if (sr != SR_OK && s->limit > 0) {
+            return err_set(reterr, JF_E_UNSUPPORTED, "the instrument has no sample limit: %s", sr_strerror(sr));
+        }
+        s->limited = true;
     }
     ret_granted->rate_hz = s->rate_hz;
     ret_granted->capture_s = (double)s->limit / s->rate_hz;
@@ -196,7 +206,8 @@ static int stream_deliver(struct sk *s, power_block_fn *fn, void *user) {
         struct power_block b = {.first = s->next,
                                 .count = (uint32_t)n,
                                 .period_s = 1 / s->rate_hz,
-                                .current_a = (const float *)f->current.data + at,
+                                .host_raw_ns = f->has_current ? 0 : f->last_raw_ns,
+                                .current_a = f->has_current ? (const float *)f->current.data + at : NULL,
                                 .voltage_v = f->has_voltage ? (const float *)f->voltage.data + at : NULL,
                                 .markers = f->n_markers > 0 ? (const uint8_t *)f->markers.data + at : NULL};
         s->next += (int64_t)n;

@@ -16,7 +16,7 @@
  *   arm             scpi: block instrument                            default: streaming
  *   mapping         {current: {channel, scale, offset}, voltage: {...}, markers: ["D0", ...]}; scale in A per
  *                   instrument unit, offset in A, value = scale * reading + offset. An instrument that reports volts
- *                   for the current channel needs an explicit scale (a shunt's 1/R).
+ *                   for the current channel needs an explicit scale (a shunt's 1/R). Markers alone: a logic analyzer
  *   accuracy        {current_gain, current_offset_a, voltage_gain, voltage_offset_v, kind: limit|k2|typical, source}
  *   current_range_a upper bound of the current channel               default 0: unknown
  *   resolution_a    quantization step                                 default 0

@@ -12,6 +12,7 @@
 #include "drivers/power/sigrok/scpi_link.h"
 
 #define SK_NAME 32
+#define SK_SOCKETS 4
 
 struct sk_channel {
     bool used, scale_given;
@@ -22,6 +23,7 @@ struct sk_conf {
     const json_t *json; /* borrowed while opening only, then NULL */
     char driver[64], conn[256], serialcomm[64], serial[64];
     bool arm_scpi;
+    bool markers_only; /* a logic analyzer: no analog channel is mapped */
     struct sk_channel current, voltage;
     int n_markers;
     char markers[POWER_MAX_MARKERS][SK_NAME];
@@ -43,20 +45,23 @@ struct sk_feeds {
     struct sk_feed current, voltage, markers;
     double current_scale, current_offset, voltage_scale, voltage_offset;
     const struct sr_channel *current_ch, *voltage_ch; /* borrowed */
-    bool scale_given, has_voltage;
+    bool scale_given, has_voltage, has_current;
     int n_markers;
     int marker_bit[POWER_MAX_MARKERS]; /* bit of the logic sample */
     bool ended; /* SR_DF_END */
     int64_t last_ns; /* mono time of the last packet with samples */
+    int64_t last_raw_ns; /* raw monotonic time of the same */
+    bool closed; /* a packet without a sample: the driver read the end of its connection */
     int error; /* first failure inside the callback */
     struct err err;
 };
 void sk_feeds_done(struct sk_feeds *f);
 void sk_feeds_clear(struct sk_feeds *f);
 size_t sk_feeds_ready(const struct sk_feeds *f); /* samples that all mapped channels have */
+size_t sk_feeds_held(const struct sk_feeds *f); /* of all channels together */
 void sk_feeds_drop(struct sk_feeds *f, size_t n);
 /* The datafeed callback's work: copies, converts, maps. */
-void sk_feeds_take(struct sk_feeds *f, const struct sr_datafeed_packet *packet, int64_t now_ns);
+void sk_feeds_take(struct sk_feeds *f, const struct sr_datafeed_packet *packet, const struct clock_src *clock);
 
 /* --- watchdog: shuts the instrument's sockets down when nothing arrives any more --------------------------- */
 enum sk_verdict { SK_FINE, SK_STALLED, SK_CLOSED, SK_CANCELED };
@@ -78,6 +83,8 @@ enum sk_verdict sk_watch_end(struct sk_watch *w); /* waits for the thread, at mo
 /* Closes the sockets that libsigrok left open to the instrument: when opening fails half way, hameg-hmo forgets its own, and
  * an instrument that serves one client would stay taken. Only while no session and no link of ours is open. */
 void sk_watch_close_left(const struct sk_conf *c);
+/* The instrument's sockets, at most cap of them: how many. */
+int sk_watch_sockets(const struct sk_conf *c, int *fds, int cap);
 /* The error of a verdict; SK_FINE gives `fallback` with the given text. */
 int sk_verdict_error(enum sk_verdict v, int stall_ms, int fallback, const char *text, struct err *reterr);
 
@@ -97,6 +104,9 @@ struct sk {
     double rate_hz;
     int64_t next; /* index of the next sample on the device's grid */
     uint64_t limit; /* streaming: samples asked for, 0 no limit */
+    bool limited; /* the instrument was told a limit */
+    int socket[SK_SOCKETS], n_sockets; /* libsigrok's, seen when the stream began */
+    int blind_fd; /* owned: takes a closed socket's place, see sk_lib.c */
     /* block instruments */
     struct scpi_idn idn;
     struct scpi_timebase timebase;

@@ -84,12 +84,14 @@ int sk_conf_read(const json_t *json, struct sk_conf *ret_c, struct err *reterr) 
     if (r < 0) {
         return r;
     }
-    if (!c.current.used) {
-        return err_set_at(reterr, JF_E_INVAL, "mapping.current", "is required: which channel carries the current");
-    }
     c.arm_scpi = strcmp(arm, "scpi") == 0;
     if (arm[0] && !c.arm_scpi) {
         return err_set_at(reterr, JF_E_INVAL, "arm", "must be scpi, or left out for an instrument that streams");
+    }
+    c.markers_only = !c.current.used && !c.voltage.used && c.n_markers > 0 && !c.arm_scpi;
+    if (!c.current.used && !c.markers_only) {
+        return err_set_at(reterr, JF_E_INVAL, "mapping.current",
+                          "is required: which channel carries the current; only a logic analyzer that streams does without it, with mapping.markers alone");
     }
     r = c.arm_scpi ? scpi_conn(c.conn, &c.scpi, reterr) : 0;
     if (!c.arm_scpi && strncmp(c.conn, "tcp-raw/", 8) == 0) {

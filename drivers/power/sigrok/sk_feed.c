@@ -50,15 +50,17 @@ void sk_feeds_clear(struct sk_feeds *f) {
     f->current.have = f->voltage.have = f->markers.have = 0;
     f->current.each = f->voltage.each = sizeof(float);
     f->markers.each = 1;
-    f->ended = false;
+    f->ended = f->closed = false;
     f->error = 0;
 }
 
 size_t sk_feeds_ready(const struct sk_feeds *f) {
-    size_t n = f->current.have;
+    size_t n = f->has_current ? f->current.have : f->markers.have;
     n = f->has_voltage && f->voltage.have < n ? f->voltage.have : n;
     return f->n_markers > 0 && f->markers.have < n ? f->markers.have : n;
 }
+
+size_t sk_feeds_held(const struct sk_feeds *f) { return f->current.have + f->voltage.have + f->markers.have; }
 
 static void drop(struct sk_feed *q, size_t n) {
     if (q->have > 0) {
@@ -68,7 +70,9 @@ static void drop(struct sk_feed *q, size_t n) {
 }
 
 void sk_feeds_drop(struct sk_feeds *f, size_t n) {
-    drop(&f->current, n);
+    if (f->has_current) {
+        drop(&f->current, n);
+    }
     if (f->has_voltage) {
         drop(&f->voltage, n);
     }
@@ -127,7 +131,7 @@ static void take_analog(struct sk_feeds *f, const struct sr_datafeed_analog *a) 
         return;
     }
     for (GSList *l = a->meaning->channels; l; l = l->next, k++) {
-        if (l->data == f->current_ch) {
+        if (f->has_current && l->data == f->current_ch) {
             if (a->meaning->mq == SR_MQ_VOLTAGE && !f->scale_given) {
                 fail(f, JF_E_INVAL, "the instrument reports volts for the current channel: mapping.current.scale must say how many A per V");
                 return;
@@ -144,6 +148,7 @@ static void take_logic(struct sk_feeds *f, const struct sr_datafeed_logic *l) {
         return;
     }
     size_t n = (size_t)(l->length / l->unitsize);
+    f->closed = f->closed || l->length == 0;
     if (!grow(f, &f->markers, n)) {
         return;
     }
@@ -161,18 +166,20 @@ static void take_logic(struct sk_feeds *f, const struct sr_datafeed_logic *l) {
     f->markers.have += n;
 }
 
-void sk_feeds_take(struct sk_feeds *f, const struct sr_datafeed_packet *packet, int64_t now_ns) {
+void sk_feeds_take(struct sk_feeds *f, const struct sr_datafeed_packet *packet, const struct clock_src *clock) {
     if (f->error < 0) {
         return;
     }
     switch (packet->type) {
     case SR_DF_ANALOG:
         take_analog(f, packet->payload);
-        f->last_ns = now_ns;
+        f->last_ns = clock_mono_ns(clock);
+        f->last_raw_ns = clock_raw_ns(clock);
         break;
     case SR_DF_LOGIC:
         take_logic(f, packet->payload);
-        f->last_ns = now_ns;
+        f->last_ns = clock_mono_ns(clock);
+        f->last_raw_ns = clock_raw_ns(clock);
         break;
     case SR_DF_END:
         f->ended = true;

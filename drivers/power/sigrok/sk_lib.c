@@ -7,6 +7,7 @@
  * std_dev_clear_with_callback, src/scpi/scpi_tcp.c scpi_tcp_close; seen with a thread sanitizer). */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "drivers/power/sigrok/sk.h"
 
@@ -152,12 +153,14 @@ static int map_channels(struct sk *s, struct err *reterr) {
     struct sk_feeds *f = &s->feeds;
     const struct sk_conf *c = &s->conf;
     int rank = 0;
-    f->current_ch = channel_by_name(s, c->current.name, SR_CHANNEL_ANALOG, &rank);
+    f->has_current = c->current.used;
+    f->current_ch = c->current.used ? channel_by_name(s, c->current.name, SR_CHANNEL_ANALOG, &rank) : NULL;
     f->voltage_ch = c->voltage.used ? channel_by_name(s, c->voltage.name, SR_CHANNEL_ANALOG, &rank) : NULL;
-    if (!f->current_ch || (c->voltage.used && !f->voltage_ch)) {
-        return err_set_at(reterr, JF_E_INVAL, "mapping", "the instrument has no analog channel '%s'", f->current_ch ? c->voltage.name : c->current.name);
+    if ((c->current.used && !f->current_ch) || (c->voltage.used && !f->voltage_ch)) {
+        return err_set_at(reterr, JF_E_INVAL, "mapping", "the instrument has no analog channel '%s'",
+                          c->current.used && !f->current_ch ? c->current.name : c->voltage.name);
     }
-    if (f->current_ch == f->voltage_ch) {
+    if (f->current_ch && f->current_ch == f->voltage_ch) {
         return err_set_at(reterr, JF_E_INVAL, "mapping", "current and voltage cannot be the same channel");
     }
     f->has_voltage = c->voltage.used;
@@ -178,7 +181,7 @@ static int map_channels(struct sk *s, struct err *reterr) {
 int sk_lib_channels(struct sk *s, struct err *reterr) {
     for (GSList *l = sr_dev_inst_channels_get(s->sdi); l; l = l->next) {
         struct sr_channel *ch = l->data;
-        bool want = ch == s->feeds.current_ch || ch == s->feeds.voltage_ch;
+        bool want = ch->type == SR_CHANNEL_ANALOG && (ch == s->feeds.current_ch || ch == s->feeds.voltage_ch);
         for (int i = 0; i < s->conf.n_markers; i++) {
             want = want || (ch->type == SR_CHANNEL_LOGIC && strcmp(ch->name, s->conf.markers[i]) == 0);
         }
@@ -247,10 +250,23 @@ void sk_lib_close(struct sk *s) {
     s->sdi = NULL; /* the driver's */
 }
 
+/* The driver `beaglelogic` of 0.5.2 answers the end of its connection with a loop that reads until nothing is readable any more
+ * (src/hardware/beaglelogic/beaglelogic_tcp.c, beaglelogic_tcp_drain), and a closed socket is readable for ever. Before that loop it hands out a packet
+ * without a sample; at that moment a descriptor on which nothing ever comes takes the socket's number. libsigrok closes it in its own time. */
+static void blind(struct sk *s) {
+    for (int i = 0; i < s->n_sockets && s->blind_fd >= 0; i++) {
+        (void)dup2(s->blind_fd, s->socket[i]);
+    }
+    s->n_sockets = 0;
+}
+
 static void on_packet(const struct sr_dev_inst *sdi, const struct sr_datafeed_packet *packet, void *user) {
     struct sk *s = user;
     (void)sdi;
-    sk_feeds_take(&s->feeds, packet, clock_mono_ns(s->clock));
+    sk_feeds_take(&s->feeds, packet, s->clock);
+    if (s->feeds.closed) {
+        blind(s);
+    }
 }
 
 static void on_stopped(void *user) { (void)user; /* without a callback the library complains about us */ }
@@ -258,6 +274,7 @@ static void on_stopped(void *user) { (void)user; /* without a callback the libra
 int sk_lib_session(struct sk *s, struct err *reterr) {
     sk_feeds_clear(&s->feeds);
     s->feeds.last_ns = clock_mono_ns(s->clock);
+    s->n_sockets = sk_watch_sockets(&s->conf, s->socket, SK_SOCKETS);
     s->loop = g_main_context_new();
     if (sr_session_new(lib.ctx, &s->session) != SR_OK) {
         s->session = NULL;
@@ -291,8 +308,8 @@ int sk_lib_turn(struct sk *s, int ms) {
     GSource *timer = g_timeout_source_new(ms > 0 ? (guint)ms : 0);
     g_source_set_callback(timer, on_timeout, &over, NULL);
     (void)g_source_attach(timer, s->loop);
-    size_t before = s->feeds.current.have;
-    while (!over && sk_lib_running(s) && s->feeds.error == 0 && s->feeds.current.have == before) {
+    size_t before = sk_feeds_held(&s->feeds);
+    while (!over && sk_lib_running(s) && s->feeds.error == 0 && sk_feeds_held(&s->feeds) == before) {
         (void)g_main_context_iteration(s->loop, TRUE);
     }
     g_source_destroy(timer);

@@ -40,6 +40,7 @@ struct look {
     const struct addrinfo *peers;
     bool found, closed;
     uint64_t received; /* sum over the instrument's sockets */
+    int *fds, n, cap; /* DEED_LIST */
 };
 
 static bool is_peer(int fd, const struct addrinfo *peers) {
@@ -62,7 +63,7 @@ static bool is_peer(int fd, const struct addrinfo *peers) {
     return false;
 }
 
-enum deed { DEED_LOOK, DEED_SHUT, DEED_CLOSE };
+enum deed { DEED_LOOK, DEED_LIST, DEED_SHUT, DEED_CLOSE };
 
 /* Looks at every socket of this process that talks to the instrument, and shuts or closes them. */
 static void look_at_sockets(struct look *k, enum deed deed) {
@@ -86,7 +87,10 @@ static void look_at_sockets(struct look *k, enum deed deed) {
             k->closed = k->closed || info.tcpi_state == TCP_STATE_CLOSE_WAIT;
             k->received += info.tcpi_bytes_received;
         }
-        if (deed != DEED_LOOK) {
+        if (deed == DEED_LIST && k->n < k->cap) {
+            k->fds[k->n++] = fd;
+        }
+        if (deed == DEED_SHUT || deed == DEED_CLOSE) {
             (void)shutdown(fd, SHUT_RDWR);
         }
         if (deed == DEED_CLOSE) {
@@ -137,15 +141,25 @@ static void *watch_thread(void *arg) {
     return NULL;
 }
 
-void sk_watch_close_left(const struct sk_conf *c) {
+static void look_once(const struct sk_conf *c, struct look *k, enum deed deed) {
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    struct look k = {0};
     struct addrinfo *peers = NULL;
     if (c->scpi.host[0] && getaddrinfo(c->scpi.host, c->scpi.port, &hints, &peers) == 0) {
-        k.peers = peers;
-        look_at_sockets(&k, DEED_CLOSE);
+        k->peers = peers;
+        look_at_sockets(k, deed);
         freeaddrinfo(peers);
     }
+}
+
+void sk_watch_close_left(const struct sk_conf *c) {
+    struct look k = {0};
+    look_once(c, &k, DEED_CLOSE);
+}
+
+int sk_watch_sockets(const struct sk_conf *c, int *fds, int cap) {
+    struct look k = {.fds = fds, .cap = cap};
+    look_once(c, &k, DEED_LIST);
+    return k.n;
 }
 
 int sk_watch_begin(struct sk_watch *w, const struct sk_conf *c, const struct clock_src *clock, int cancel_fd, struct err *reterr) {

@@ -457,7 +457,7 @@ static void crafted_files_do_no_harm(void **state) {
             size_t head = rec.type == TRACE_T_CHUNK && measure_rng_uniform(&g) < 0.7 ? sizeof(struct trace_chunk) : rec.len;
             for (int k = 0; measure_rng_uniform(&g) < 0.3 && k < 4; k++)
                 p[(size_t)(measure_rng_uniform(&g) * (double)head)] = (uint8_t)(measure_rng_uniform(&g) * 256);
-            rec.crc = crc32_update(crc32_update(0, bytes + at + 4, 8), p, rec.len);
+            rec.crc = crc32c_update(crc32c_update(0, bytes + at + 4, 8), p, rec.len);
             memcpy(bytes + at, &rec, sizeof rec);
             at += 16 + rec.len;
         }
@@ -499,9 +499,13 @@ static void foreign_files_are_refused(void **state) {
     assert_int_equal(trace_reader_open("/tmp", &r, &e), JF_E_PARSE);
     const char *path = path_of("foreign");
     FILE *f = fopen(path, "wb");
-    fputs("JFTRACE1 but nothing else", f);
+    fputs("JFTRACE2 but nothing else", f);
     fclose(f);
     assert_int_equal(trace_reader_open(path, &r, &e), JF_E_PARSE);
+    f = fopen(path, "wb");
+    fputs("JFTRACE1 of before", f);
+    fclose(f);
+    assert_int_equal(trace_reader_open(path, &r, &e), JF_E_UNSUPPORTED);
     f = fopen(path, "wb");
     fclose(f);
     assert_int_equal(trace_reader_open(path, &r, &e), JF_E_PARSE);
@@ -632,12 +636,12 @@ static void encodings_round_trip(void **state) {
 }
 
 /* The checksum against its definition, bit by bit, for every alignment and tail length. */
-static uint32_t crc_by_bits(uint32_t crc, const uint8_t *p, size_t n) {
+static uint32_t crc_by_bits(uint32_t poly, uint32_t crc, const uint8_t *p, size_t n) {
     crc = ~crc;
     while (n-- > 0) {
         crc ^= *p++;
         for (int k = 0; k < 8; k++)
-            crc = (crc >> 1) ^ (crc & 1 ? 0xEDB88320u : 0);
+            crc = (crc >> 1) ^ (crc & 1 ? poly : 0);
     }
     return ~crc;
 }
@@ -648,9 +652,12 @@ static void checksum_is_crc32(void **state) {
     for (size_t i = 0; i < sizeof b; i++)
         b[i] = (uint8_t)(i * 151 + 7);
     assert_int_equal(crc32_update(0, "123456789", 9), 0xCBF43926);
+    assert_int_equal(crc32c_update(0, "123456789", 9), 0xE3069283);
     for (size_t from = 0; from < 9; from++)
-        for (size_t n = 0; n + from <= sizeof b; n++)
-            assert_int_equal(crc32_update(0x1234567u * (uint32_t)n, b + from, n), crc_by_bits(0x1234567u * (uint32_t)n, b + from, n));
+        for (size_t n = 0; n + from <= sizeof b; n++) {
+            assert_int_equal(crc32_update(0x1234567u * (uint32_t)n, b + from, n), crc_by_bits(0xEDB88320u, 0x1234567u * (uint32_t)n, b + from, n));
+            assert_int_equal(crc32c_update(0x1234567u * (uint32_t)n, b + from, n), crc_by_bits(0x82F63B78u, 0x1234567u * (uint32_t)n, b + from, n));
+        }
 }
 
 static void capture_survives_json(void **state) {
