@@ -280,7 +280,7 @@ static bool is_trace(const char *path) {
     size_t n = f ? fread(magic, 1, sizeof magic, f) : 0;
     if (f)
         (void)fclose(f);
-    return n == sizeof magic && memcmp(magic, "JFTRACE1", sizeof magic) == 0;
+    return n == sizeof magic && memcmp(magic, "JFTRACE", 7) == 0; /* whatever the version: its reader says whether it can */
 }
 
 static int export_to(const char *path, const struct options *o, FILE *out, struct err *reterr) {
