@@ -13,7 +13,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tests/replay"))
-import flatmodel as fm  # noqa: E402
+import tflite_writer as fm  # noqa: E402
 
 SIGMAS = 4.0  # an activation's range, in standard deviations
 

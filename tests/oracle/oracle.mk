@@ -12,3 +12,7 @@ $(ORACLE)/node_modules/.package-lock.json: tests/oracle/package.json tests/oracl
 
 .PHONY: oracle-setup
 oracle-setup: $(ORACLE)/armnn_oracle $(ORACLE)/node_modules/.package-lock.json
+
+# jf-model beside them; MODELS=1000 SEEDS=25 make oracle: the long study
+oracle: all oracle-setup ; $(Q)$(RUN) --label oracle --timeout 3600 tests/oracle/test_oracles.py
+.PHONY: oracle

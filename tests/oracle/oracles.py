@@ -4,12 +4,14 @@ backend (Debian). Both answer for any tensor inside a model: the subgraph's list
 import base64
 import json
 import os
-import struct
 import subprocess
+import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 HOME = f"{ROOT}/build/oracle"
+sys.path.append(f"{ROOT}/tests/replay")
+import tflite_reader  # noqa: E402
 
 
 class Refused(Exception):
@@ -23,52 +25,6 @@ def lcg(seed, n):
         x = (1664525 * x + 1013904223) & 0xFFFFFFFF
         out[i] = ((x >> 24) - 128) & 0xFF
     return bytes(out)
-
-
-def _field(b, table, slot):
-    vtable = table - struct.unpack_from("<i", b, table)[0]
-    at = 4 + 2 * slot
-    off = struct.unpack_from("<H", b, vtable + at)[0] if at < struct.unpack_from("<H", b, vtable)[0] else 0
-    return table + off if off else 0
-
-
-def _follow(b, at):
-    return at + struct.unpack_from("<I", b, at)[0]
-
-
-def _vector(b, at):
-    v = _follow(b, at)
-    return v, struct.unpack_from("<I", b, v)[0]
-
-
-def _ints(b, table, slot):
-    at = _field(b, table, slot)
-    if not at:
-        return []
-    v, n = _vector(b, at)
-    return list(struct.unpack_from(f"<{n}i", b, v + 4))
-
-
-class Graph:
-    """What a test needs to know of a .tflite file: tensors and operators of its subgraph (slots of the published schema)."""
-
-    def __init__(self, data):
-        self.data = data
-        v, _ = _vector(data, _field(data, _follow(data, 0), 2))
-        g = self.graph = _follow(data, v + 4)
-        v, n = _vector(data, _field(data, g, 0))
-        self.shapes = [_ints(data, _follow(data, v + 4 + 4 * i), 0) for i in range(n)]
-        self.inputs, self.outputs = _ints(data, g, 1), _ints(data, g, 2)
-        v, n = _vector(data, _field(data, g, 3))
-        self.node_outputs = [_ints(data, _follow(data, v + 4 + 4 * i), 2) for i in range(n)]
-
-    def with_output(self, tensor):
-        b = bytearray(self.data)
-        v, n = _vector(b, _field(b, self.graph, 2))
-        if n != 1:
-            raise Refused("more than one output")
-        struct.pack_into("<i", b, v + 4, tensor)
-        return bytes(b)
 
 
 class Tfjs:
@@ -112,7 +68,7 @@ class ArmNN:
         self.p = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def run(self, model, inputs, tensors=None):
-        g = Graph(model) if tensors is not None else None
+        g = tflite_reader.Model(model) if tensors is not None else None
         out = []
         for t in [None] if tensors is None else tensors:
             names = [f"{self.dir}/armnn.{e}" for e in ("tflite", "in", "out")]
