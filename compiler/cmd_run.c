@@ -42,11 +42,13 @@ static int run_model(const char *name, const char *input, bool crc, bool json, c
 }
 
 static int run(const struct cmd *self, int argc, char **argv) {
-    const char *input = "lcg:1", *numerics_word = "tflm", *words[1];
+    struct cmd_model_words how = CMD_MODEL_DEFAULTS;
+    const char *input = "lcg:1", *words[1];
     bool crc = false, json = false;
     const struct cmd_option rows[] = {
         {"--input", "FILE|lcg:SEED", "bytes of the input tensor, or the reference sequence with that seed (default lcg:1)", &input, NULL},
-        {"--numerics", "tflm|litert", CMD_NUMERICS_HELP, &numerics_word, NULL},
+        {"--numerics", "tflm|litert", CMD_NUMERICS_HELP, &how.numerics, NULL},
+        {"--passes", "none|exact|rounding", CMD_PASSES_HELP, &how.passes, NULL},
         {"--crc", NULL, "print the CRC-32 of all node outputs and of the last", NULL, &crc},
         {"--json", NULL, "machine-readable output", NULL, &json},
         CMD_END,
@@ -54,7 +56,7 @@ static int run(const struct cmd *self, int argc, char **argv) {
     struct cmd_words w = {"MODEL.tflite", 1, 1, 0, words};
     struct cmd_model m;
     int code;
-    if (!cmd_parse(self, argc, argv, rows, &w, &code) || !cmd_model_open(self, words[0], numerics_word, &m, &code)) {
+    if (!cmd_parse(self, argc, argv, rows, &w, &code) || !cmd_model_open_as(self, words[0], &how, &m, &code)) {
         return code;
     }
     code = run_model(words[0], input, crc, json, &m);
