@@ -20,6 +20,8 @@
 #include "measure/trace/sink.h"
 #include "measure/trace/trace.h"
 
+#define MAX_HOLE (INT64_C(1) << 40) /* samples between two blocks of one segment: 12 days at 1 MS/s */
+
 struct trace_writer {
     struct sink *sink;
     uint64_t offset; /* bytes handed to the sink */
@@ -312,6 +314,8 @@ static int append_samples(struct trace_writer *w, const struct measure_block *b,
 int trace_writer_block(struct trace_writer *w, const struct measure_block *b, struct err *reterr) {
     int rc = 0;
     bool gap = (b->flags & MEASURE_GAP) != 0;
+    if (w->started && b->first > w->next && b->first - w->next > MAX_HOLE && !(b->flags & MEASURE_SEGMENT_START))
+        return err_set(reterr, JF_E_INVAL, "a hole of %lld samples cannot be true", (long long)(b->first - w->next));
     if (b->first < -TRACE_MAX_INDEX || b->first > TRACE_MAX_INDEX - b->count)
         return err_set(reterr, JF_E_INVAL, "a sample of index %lld cannot be stored", (long long)b->first);
     if (b->count == 0 || (w->started && b->first < w->next))
