@@ -63,7 +63,7 @@ static int add_chunk(struct walk *w, uint64_t at, const struct trace_record *rec
         return JF_E_CORRUPT;
     memcpy(&h, w->r->payload.data, sizeof h);
     if (!trace_head_fits(&h, rec->len) || (w->any && h.first < w->end) || h.first < -TRACE_MAX_INDEX || h.first > TRACE_MAX_INDEX - h.count ||
-        (within && h.first + h.count > within->end))
+        (within && (h.first < within->first || h.first + h.count > within->end)))
         return JF_E_CORRUPT;
     struct trace_leaf leaf = {.offset = at, .first = h.first, .count = h.count, .sum_i = h.sum_i, .sum_p = h.sum_p, .min_i = h.min_i, .max_i = h.max_i,
                               .len = rec->len, .flags = h.flags, .n_changes = h.n_changes, .first_markers = h.first_markers, .last_markers = h.last_markers};
