@@ -9,7 +9,7 @@
 static void usage(FILE *f) {
     (void)fprintf(f, "usage: joulefarm [--server URL] COMMAND [OPTIONS]\n\n");
     for (const struct cmd *c = cmd_table; c->name; c++) {
-        (void)fprintf(f, "  %-9s %s\n", c->name, c->sentence);
+        (void)fprintf(f, "  %-10s %s\n", c->name, c->sentence);
     }
     (void)fprintf(f,
                   "\n`joulefarm COMMAND --help` lists a command's options; most take --json.\n"

@@ -28,8 +28,10 @@ static void name_from_file(const char *path, char *dst, size_t size) {
 
 struct wish {
     const char *model, *board, *out, *id, *golden, *firmware_dir, *mode;
-    bool json;
+    bool json, strict;
 };
+
+static int32_t arena_bytes(const struct firmware_request *q) { return q->info->packing ? q->info->packing->arena_bytes : q->program->arena_bytes; }
 
 static void print_json(const struct wish *c, const struct firmware_request *q, const struct firmware_report *r) {
     json_t *regions = json_array();
@@ -40,7 +42,7 @@ static void print_json(const struct wish *c, const struct firmware_request *q, c
     }
     json_t *doc = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:i,s:o}", "board", c->board, "name", q->info->id, "model_sha256", q->info->source_sha256, "numerics",
                             numerics_name(q->program->numerics), "kernels", isa_name(q->board->isa), "mode", c->mode, "file", q->out, "elf_sha256", r->sha256, "elf_bytes",
-                            (json_int_t)r->elf_bytes, "flash_bytes", (json_int_t)r->flash_bytes, "ram_bytes", (json_int_t)r->ram_bytes, "arena_bytes", (int)q->program->arena_bytes, "regions",
+                            (json_int_t)r->elf_bytes, "flash_bytes", (json_int_t)r->flash_bytes, "ram_bytes", (json_int_t)r->ram_bytes, "arena_bytes", (int)arena_bytes(q), "regions",
                             regions);
     (void)json_dumpf(doc, stdout, JSON_INDENT(2));
     (void)putchar('\n');
@@ -49,7 +51,7 @@ static void print_json(const struct wish *c, const struct firmware_request *q, c
 
 static void print_text(const struct firmware_request *q, const struct firmware_report *r) {
     printf("%s  sha256 %s\n", q->out, r->sha256);
-    printf("board %s, kernels %s, numerics %s, arena %" PRId32 " bytes\n", q->board->name, isa_name(q->board->isa), numerics_name(q->program->numerics), q->program->arena_bytes);
+    printf("board %s, kernels %s, numerics %s, arena %" PRId32 " bytes\n", q->board->name, isa_name(q->board->isa), numerics_name(q->program->numerics), arena_bytes(q));
     for (int i = 0; i < r->n_regions; i++) {
         const struct firmware_region *g = &r->regions[i];
         printf("%-5s %-10s %9" PRIu64 " of %" PRIu64 " bytes, %.1f %%\n", g->flash ? "flash" : "ram", g->name, g->used_bytes, g->size_bytes, 100.0 * (double)g->used_bytes / (double)g->size_bytes);
@@ -67,14 +69,20 @@ static int build(const struct wish *c, const struct cmd_model *m, const struct b
     if (used < 0 || (size_t)used >= sizeof path) {
         return err_set(reterr, JF_E_INVAL, "--out is too long");
     }
-    const struct firmware_request q = {.program = &m->program, .info = &i.info, .board = b, .firmware_dir = firmware_dir, .performance = strcmp(c->mode, "performance") == 0, .out = path};
+    struct packing packing = {.nodes = NULL};
+    const struct firmware_request q = {.program = &m->program, .info = &i.info, .board = b, .firmware_dir = firmware_dir, .performance = strcmp(c->mode, "performance") == 0, .strict = c->strict, .out = path};
     int r = cmd_model_info(m, c->model, c->id, c->golden, &i, reterr);
+    if (r == 0 && b->isa != ISA_PORTABLE) {
+        r = packing_build(&m->program, b->isa, &packing, reterr);
+        i.info.packing = &packing;
+    }
     r = r < 0 ? r : firmware_build(&q, &report, reterr);
     if (r == 0 && c->json) {
         print_json(c, &q, &report);
     } else if (r == 0) {
         print_text(&q, &report);
     }
+    packing_done(&packing);
     return r;
 }
 
@@ -89,6 +97,7 @@ static int run(const struct cmd *self, int argc, char **argv) {
         {"--golden", "lcg:SEED", "input whose checksums are embedded (default lcg:1)", &c.golden, NULL},
         {"--mode", "energy|performance", "of the MLPerf Tiny protocol (default energy)", &c.mode, NULL},
         {"--firmware-dir", "DIR", "the firmware's sources (default: beside the program)", &c.firmware_dir, NULL},
+        {"--strict", NULL, "the compiler's warnings are errors", NULL, &c.strict},
         {"--json", NULL, "machine-readable output", NULL, &c.json},
         CMD_END,
     };

@@ -19,51 +19,67 @@ static void put_requant(FILE *f, int node, const struct jfk_requant *q) {
     (void)fprintf(f, ", %" PRId32 ", %" PRId32 ", %" PRId32 "}", q->out_zp, q->act_min, q->act_max);
 }
 
-static void put_tables(FILE *f, int i, const struct lowered_node *l, const int8_t *weights, int32_t n_weights, int32_t n_bias) {
-    if (weights) {
-        emit_i8(f, i, "weights", weights, n_weights);
+/* Weights, bias and scales of a node as its kernel wants them. */
+struct weights {
+    const int8_t *weights;
+    const int32_t *bias, *mult;
+    const int8_t *shift;
+    int32_t n_weights, n_bias;
+};
+
+static const struct packed_node *packed_of(const struct emit_info *e, int i) { return e->packing && e->packing->nodes[i].isa != ISA_PORTABLE ? &e->packing->nodes[i] : NULL; }
+
+static struct weights weights_of(const struct packed_node *n, const struct lowered_node *l, const int8_t *weights, int32_t n_weights, int32_t n_bias) {
+    return n ? (struct weights){n->weights, n->bias, n->mult, n->shift, n->n_weights, n->n_bias} : (struct weights){weights, l->bias, l->mult, l->shift, n_weights, n_bias};
+}
+
+static void put_tables(FILE *f, int i, const struct lowered_node *l, const struct weights *w) {
+    if (w->weights) {
+        emit_i8(f, i, "weights", w->weights, w->n_weights);
     }
-    if (l->bias) {
-        emit_i32(f, i, "bias", l->bias, n_bias);
+    if (w->bias) {
+        emit_i32(f, i, "bias", w->bias, w->n_bias);
     }
     if (l->mult) {
-        emit_i32(f, i, "mult", l->mult, l->channels);
-        emit_i8(f, i, "shift", l->shift, l->channels);
+        emit_i32(f, i, "mult", w->mult, l->channels);
+        emit_i8(f, i, "shift", w->shift, l->channels);
     }
     if (l->scale) {
         emit_float(f, i, "scale", l->scale, l->channels);
     }
 }
 
-static void put_conv(FILE *f, int i, const struct lowered_node *l) {
+static void put_conv(FILE *f, int i, const struct lowered_node *l, const struct packed_node *packed) {
     const struct jfk_conv *c = &l->k.conv;
     int32_t n = (int32_t)c->k_h * c->k_w * (l->op == IR_DEPTHWISE ? c->out_c : c->in_c * c->out_c);
-    put_tables(f, i, l, c->weights, n, c->out_c);
+    const struct weights w = weights_of(packed, l, c->weights, n, c->out_c);
+    put_tables(f, i, l, &w);
     (void)fprintf(f, "static const struct jfk_conv n%d = {%d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %" PRId32 ", n%d_weights, ", i, c->in_h, c->in_w, c->in_c,
                   c->out_h, c->out_w, c->out_c, c->k_h, c->k_w, c->stride_h, c->stride_w, c->pad_top, c->pad_left, c->dil_h, c->dil_w, c->depth_mult, c->in_zp, i);
-    (void)fprintf(f, l->bias ? "n%d_bias, " : "0, ", i);
+    (void)fprintf(f, w.bias ? "n%d_bias, " : "0, ", i);
     put_requant(f, i, &c->rq);
     (void)fprintf(f, "};\n");
 }
 
-static void put_dense(FILE *f, int i, const struct lowered_node *l) {
+static void put_dense(FILE *f, int i, const struct lowered_node *l, const struct packed_node *packed) {
     const struct jfk_dense *d = &l->k.dense;
-    put_tables(f, i, l, d->weights, d->in_n * d->out_n, d->out_n);
+    const struct weights w = weights_of(packed, l, d->weights, d->in_n * d->out_n, d->out_n);
+    put_tables(f, i, l, &w);
     (void)fprintf(f, "static const struct jfk_dense n%d = {%" PRId32 ", %" PRId32 ", %" PRId32 ", %" PRId32 ", %" PRId32 ", n%d_weights, ", i, d->in_n, d->out_n, d->batch, d->in_zp,
                   d->w_zp, i);
-    (void)fprintf(f, l->bias ? "n%d_bias, " : "0, ", i);
+    (void)fprintf(f, w.bias ? "n%d_bias, " : "0, ", i);
     put_requant(f, i, &d->rq);
     (void)fprintf(f, ", %" PRId32 "};\n", d->rq_step);
 }
 
-static void put_node(FILE *f, int i, const struct lowered_node *l) {
+static void put_node(FILE *f, int i, const struct lowered_node *l, const struct packed_node *packed) {
     switch (l->kernel) {
     case KERNEL_CONV:
     case KERNEL_DEPTHWISE:
-        put_conv(f, i, l);
+        put_conv(f, i, l, packed);
         break;
     case KERNEL_DENSE:
-        put_dense(f, i, l);
+        put_dense(f, i, l, packed);
         break;
     default:
         emit_arguments(f, i, l);
@@ -101,19 +117,20 @@ static void put_operand(FILE *f, const struct program *p, int t) {
     }
 }
 
-static void put_call(FILE *f, const struct program *p, int i) {
-    static const char *const calls[KERNELS] = {[KERNEL_CONV] = "jfk_conv2d",
-                                               [KERNEL_DEPTHWISE] = "jfk_depthwise",
-                                               [KERNEL_DENSE] = "jfk_dense",
-                                               [KERNEL_ADD] = "jfk_add",
-                                               [KERNEL_MUL] = "jfk_mul",
-                                               [KERNEL_TABLE] = "jfk_table",
-                                               [KERNEL_AVERAGE_POOL] = "jfk_average_pool",
-                                               [KERNEL_MAX_POOL] = "jfk_max_pool",
-                                               [KERNEL_MEAN] = "jfk_mean",
-                                               [KERNEL_SOFTMAX] = "jfk_softmax",
-                                               [KERNEL_RESIZE_NEAREST] = "jfk_resize_nearest",
-                                               [KERNEL_RESIZE_BILINEAR] = "jfk_resize_bilinear"};
+static void put_call(FILE *f, const struct program *p, const struct packed_node *packed, int i) {
+    static const char *const prefix[] = {[ISA_PORTABLE] = "jfk", [ISA_DSP] = "jfd", [ISA_MVE] = "jfv"};
+    static const char *const calls[KERNELS] = {[KERNEL_CONV] = "conv2d",
+                                               [KERNEL_DEPTHWISE] = "depthwise",
+                                               [KERNEL_DENSE] = "dense",
+                                               [KERNEL_ADD] = "add",
+                                               [KERNEL_MUL] = "mul",
+                                               [KERNEL_TABLE] = "table",
+                                               [KERNEL_AVERAGE_POOL] = "average_pool",
+                                               [KERNEL_MAX_POOL] = "max_pool",
+                                               [KERNEL_MEAN] = "mean",
+                                               [KERNEL_SOFTMAX] = "softmax",
+                                               [KERNEL_RESIZE_NEAREST] = "resize_nearest",
+                                               [KERNEL_RESIZE_BILINEAR] = "resize_bilinear"};
     const struct lowered_node *l = &p->nodes[i];
     if (l->fill) {
         (void)fprintf(f, "    jfk_fill(arena + %" PRId32 ", %" PRId32 ", %" PRId32 ");\n", p->offset[l->out[0]], p->model->tensors[l->out[0]].elements, l->fill_value);
@@ -124,20 +141,24 @@ static void put_call(FILE *f, const struct program *p, int i) {
         (void)fprintf(f, "arena + %" PRId32 ");\n", p->offset[l->out[l->n_out > 1 ? k : 0]]);
     }
     if (l->kernel < KERNELS && calls[l->kernel]) {
-        (void)fprintf(f, "    %s(&n%d, ", calls[l->kernel], i);
+        (void)fprintf(f, "    %s_%s(&n%d, ", prefix[packed ? packed->isa : ISA_PORTABLE], calls[l->kernel], i);
         for (int k = 0; k < l->n_in; k++) {
             put_operand(f, p, l->in[k]);
         }
-        (void)fprintf(f, "arena + %" PRId32 ");\n", p->offset[l->out[0]]);
+        (void)fprintf(f, "arena + %" PRId32, p->offset[l->out[0]]);
+        if (packed && packed->scratch_bytes > 0) {
+            (void)fprintf(f, ", arena + %" PRId32, packed->scratch_at);
+        }
+        (void)fprintf(f, ");\n");
     }
 }
 
-static void put_run(FILE *f, const struct program *p) {
+static void put_run(FILE *f, const struct program *p, const struct emit_info *e) {
     (void)fprintf(f, "\nstatic void after(const struct jfm_hook *hook, int32_t node, const int8_t *output, int32_t n) {\n    if (hook) {\n"
                      "        hook->after(hook->ctx, node, output, n);\n    }\n}\n\nstatic void run(const struct jfm_hook *hook) {\n");
     for (int i = 0; i < p->n_nodes; i++) {
         const struct lowered_node *l = &p->nodes[i];
-        put_call(f, p, i);
+        put_call(f, p, packed_of(e, i), i);
         for (int k = 0; k < l->n_out; k++) {
             (void)fprintf(f, "    after(hook, %d, arena + %" PRId32 ", %" PRId32 ");\n", i, p->offset[l->out[k]], p->model->tensors[l->out[k]].elements);
         }
@@ -148,17 +169,19 @@ static void put_run(FILE *f, const struct program *p) {
 static void put_source(FILE *f, const struct program *p, const struct emit_info *e) {
     const struct ir_tensor *x = &p->model->tensors[p->model->input], *y = &p->model->tensors[p->model->output];
     (void)fprintf(f, head, JF_VERSION, e->source_name, e->source_sha256, numerics_name(p->numerics));
-    (void)fprintf(f, "#include \"firmware/runtime/jf_kernels.h\"\n#include \"jfm_%s.h\"\n\n", e->id);
-    (void)fprintf(f, "static int8_t arena[%" PRId32 "] __attribute__((aligned(8)));\n\n", p->arena_bytes);
+    static const char *const headers[] = {[ISA_PORTABLE] = "jf_kernels.h", [ISA_DSP] = "jf_dsp.h", [ISA_MVE] = "jf_mve.h"};
+    int32_t arena_bytes = e->packing ? e->packing->arena_bytes : p->arena_bytes;
+    (void)fprintf(f, "#include \"firmware/runtime/%s\"\n#include \"jfm_%s.h\"\n\n", headers[e->packing ? e->packing->isa : ISA_PORTABLE], e->id);
+    (void)fprintf(f, "static int8_t arena[%" PRId32 "] __attribute__((aligned(8)));\n\n", arena_bytes);
     put_constants(f, p);
     for (int i = 0; i < p->n_nodes; i++) {
-        put_node(f, i, &p->nodes[i]);
+        put_node(f, i, &p->nodes[i], packed_of(e, i));
     }
-    put_run(f, p);
+    put_run(f, p, e);
     (void)fprintf(f, "\nconst struct jfm_model jfm_%s = {\n    .id = \"%s\",\n    .source_sha256 = \"%s\",\n    .numerics = \"%s\",\n", e->id, e->id, e->source_sha256, numerics_name(p->numerics));
     (void)fprintf(f, "    .n_nodes = %d,\n    .in_n = %" PRId32 ",\n    .out_n = %" PRId32 ",\n    .in_zp = %" PRId32 ",\n    .out_zp = %" PRId32 ",\n    .in_scale = %af,\n    .out_scale = %af,\n", p->n_nodes,
                   x->elements, y->elements, ir_zero_point(x), ir_zero_point(y), (double)ir_scale(x, 0), (double)ir_scale(y, 0));
-    (void)fprintf(f, "    .input = arena + %" PRId32 ",\n    .output = arena + %" PRId32 ",\n    .arena_bytes = %" PRId32 ",\n", p->offset[p->model->input], p->offset[p->model->output], p->arena_bytes);
+    (void)fprintf(f, "    .input = arena + %" PRId32 ",\n    .output = arena + %" PRId32 ",\n    .arena_bytes = %" PRId32 ",\n", p->offset[p->model->input], p->offset[p->model->output], arena_bytes);
     (void)fprintf(f, "    .golden_seed = %" PRIu32 "u,\n    .golden_output_crc32 = 0x%08" PRIx32 "u,\n    .golden_all_crc32 = 0x%08" PRIx32 "u,\n    .run = run,\n};\n", e->golden_seed,
                   e->golden_output_crc32, e->golden_all_crc32);
 }

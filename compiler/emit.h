@@ -3,13 +3,14 @@
 #ifndef COMPILER_EMIT_H
 #define COMPILER_EMIT_H
 
-#include "compiler/lower.h"
+#include "compiler/pack.h"
 
 struct emit_info {
     const char *id; /* C identifier, at most 31 characters */
     const char *source_name; /* for the head comment */
     const char *source_sha256; /* 64 hex digits */
     uint32_t golden_seed, golden_output_crc32, golden_all_crc32;
+    const struct packing *packing; /* of the program, for other kernels than the portable ones; NULL: portable */
 };
 
 /* dir/jfm_<id>.c and .h, each written under a temporary name, flushed and renamed: both or none. */

@@ -54,6 +54,8 @@ void overlap_of_node(struct lowered_node *l, const struct ir_model *m) {
         bool full = m->tensors[l->in[k]].elements == out_n;
         switch (l->kernel) {
         case KERNEL_CONV:
+            l->overlap[k] = overlap_conv(&l->k.conv, OVERLAP_CONV_TILE);
+            break;
         case KERNEL_DEPTHWISE:
             l->overlap[k] = overlap_conv(&l->k.conv, 1);
             break;

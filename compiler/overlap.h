@@ -13,7 +13,10 @@ int32_t overlap_conv(const struct jfk_conv *c, int32_t tile);
 int32_t overlap_pool(const struct jfk_pool *p, int32_t tile);
 int32_t overlap_dense(const struct jfk_dense *d);
 
-/* Fills overlap[] of a node for the portable kernels. */
+/* The largest tile of any instruction set's convolution (jf_dsp.h, jf_mve.h): one layout is good for all. */
+#define OVERLAP_CONV_TILE 2
+
+/* Fills overlap[] of a node, good for the kernels of every instruction set. */
 void overlap_of_node(struct lowered_node *l, const struct ir_model *m);
 
 #endif

@@ -55,6 +55,13 @@ static void put_problem(const struct http_request *rq, struct http_reply *rp, in
 void api_problem(struct api_call *c, int status, const char *code, const char *pointer, const char *text) {
     put_problem(c->rq, c->rp, status, code, pointer, text);
 }
+void api_problem_with(struct api_call *c, int status, const char *code, const char *pointer, const char *text,
+                      json_t *members) {
+    json_t *doc = problem_doc(status, code, pointer, text, c->rq->id);
+    (void)json_object_update_missing(doc, members);
+    json_decref(members);
+    put_doc(c->rp, status, "application/problem+json", doc);
+}
 void api_error(struct api_call *c, const struct err *e) {
     api_problem(c, err_http_status(e->code), err_word(e->code), e->where, e->text);
 }
@@ -275,7 +282,10 @@ const struct api_route api_routes[] = {
     {"GET", P "/results.csv", api_results_csv, API_BODY_NONE,
      " job attempt bench board_type method verdict firmware trace origin source_result model "},
     {"GET", P "/results/{}", api_result_get, API_BODY_NONE, NULL},
+    {"POST", P "/results/{}/reanalyze", api_reanalyze, API_BODY_JSON, NULL},
+    {"GET", P "/compare", api_compare, API_BODY_NONE, " results allow "},
     {"GET", P "/results/{}/windows", api_result_windows, API_BODY_NONE, NULL},
+    {"GET", P "/results/{}/export", api_result_export, API_BODY_NONE, " as "},
     {"POST", P "/import", api_import_post, API_BODY_BYTES, NULL},
     {"GET", P "/traces/{}", api_trace_get, API_BODY_NONE, NULL},
     {"GET", P "/traces/{}/view", api_trace_view, API_BODY_NONE, " from_s to_s points "},

@@ -11,6 +11,8 @@
 #include "daemon/helper.h"
 #include "daemon/http.h"
 #include "daemon/hub.h"
+#include "daemon/shop.h"
+#include "daemon/tool.h"
 #include "db/store.h"
 
 struct api {
@@ -19,6 +21,9 @@ struct api {
     struct hub *hub;
     struct farm *farm;
     const struct clock_src *clock;
+    struct shop *shop;
+    const struct tools *tools;
+    int waiting; /* HTTP threads that wait for an order of the shop; atomic */
     struct helper helper;
 };
 struct http_handler api_handler(struct api *a);
@@ -45,6 +50,9 @@ extern const struct api_route api_routes[]; /* ends with method NULL */
 void api_json(struct api_call *c, int status, json_t *doc);
 void api_json_etag(struct api_call *c, json_t *doc); /* 200 or 304 */
 void api_problem(struct api_call *c, int status, const char *code, const char *pointer, const char *text);
+/* The same with further members of the document (taken over). */
+void api_problem_with(struct api_call *c, int status, const char *code, const char *pointer, const char *text,
+                      json_t *members);
 void api_error(struct api_call *c,
                const struct err *e); /* status and code from the error's table; where is the pointer */
 /* An error about what a body's field refers to: 422 instead of 404. */
@@ -81,6 +89,7 @@ api_fn api_job_post, api_job_validate, api_job_list, api_job_get, api_job_attemp
     api_jobs_cancel;
 api_fn api_attempt_get, api_attempt_log;
 api_fn api_result_list, api_result_get, api_result_windows, api_results_csv;
+api_fn api_reanalyze, api_compare;
 api_fn api_import_post, api_result_export;
 api_fn api_trace_get, api_trace_view, api_trace_stats, api_trace_content;
 api_fn api_events;

@@ -178,6 +178,12 @@ static void take_daemon(struct conf *c, const json_t *d) {
     (void)snprintf(c->data_dir, sizeof c->data_dir, "%s", text_of(d, "data_dir"));
     (void)snprintf(c->boards_dir, sizeof c->boards_dir, "%s", text_of(d, "boards_dir"));
     (void)snprintf(c->jf_bench, sizeof c->jf_bench, "%s", text_of(d, "jf_bench"));
+    (void)snprintf(c->jf_trace, sizeof c->jf_trace, "%s", text_of(d, "jf_trace"));
+    (void)snprintf(c->jf_model, sizeof c->jf_model, "%s", text_of(d, "jf_model"));
+    c->tool_threads = (int)whole_of(d, "tool_threads");
+    c->tool_deadline_s = number_of(d, "tool_deadline_s", 300);
+    c->tool_memory_mib = whole_of(d, "tool_memory_mib");
+    c->max_model_bytes = whole_of(d, "max_model_bytes");
     c->port = (int)whole_of(d, "port");
     c->http_threads = (int)whole_of(d, "http_threads");
     c->max_streams = (int)whole_of(d, "max_streams");

@@ -45,10 +45,11 @@ struct conf_bench {
 };
 struct conf {
     char listen[64], data_dir[CONF_PATH], boards_dir[CONF_PATH],
-        jf_bench[CONF_PATH]; /* jf_bench "": beside this program */
-    int port, http_threads, max_streams, quarantine_after;
-    int64_t max_firmware_bytes, max_input_bytes, events_keep;
-    double lease_s;
+        jf_bench[CONF_PATH], jf_trace[CONF_PATH], jf_model[CONF_PATH]; /* programs; "": beside this one */
+    int port, http_threads, max_streams, quarantine_after, tool_threads;
+    int64_t max_firmware_bytes, max_input_bytes, max_model_bytes, events_keep;
+    int64_t tool_memory_mib; /* 0: no bound */
+    double lease_s, tool_deadline_s;
     json_t *board_types; /* owned object: name -> catalogue entry */
     struct conf_bench benches[CONF_MAX_BENCHES];
     int n_benches;

@@ -17,6 +17,8 @@
 
 #include "daemon/blob.h"
 
+#define SET(dst, src) (void)snprintf((dst), sizeof(dst), "%s", (src))
+
 static double figure(const json_t *obj, const char *key) {
     const json_t *v = json_object_get(obj, key);
     return json_is_number(v) ? json_number_value(v) : (double)NAN;
@@ -101,15 +103,16 @@ static int move_trace(const struct conf *conf, const char *attempt, const json_t
     return 0;
 }
 
-static int take_windows(const json_t *list, struct intake *in, struct err *reterr) {
+int intake_windows(const json_t *list, struct store_window **ret_w, int *ret_n, struct err *reterr) {
     size_t n = json_array_size(list);
+    int made = 0;
     if (n > INTAKE_WINDOWS_MAX) {
         return err_set(reterr, JF_E_PROTOCOL, "the result has %zu windows", n);
     }
-    in->windows = calloc(n ? n : 1, sizeof *in->windows);
-    for (size_t i = 0; in->windows && i < n; i++) {
+    struct store_window *all = calloc(n ? n : 1, sizeof *all);
+    for (size_t i = 0; all && i < n; i++) {
         const json_t *w = json_array_get(list, i);
-        struct store_window *x = &in->windows[in->n_windows];
+        struct store_window *x = &all[made];
         x->index = (int64_t)i;
         x->energy_j = figure(w, "energy_j");
         x->duration_s = figure(w, "duration_s");
@@ -117,21 +120,43 @@ static int take_windows(const json_t *list, struct intake *in, struct err *reter
         if (!x->doc) {
             break;
         }
-        in->n_windows++;
+        made++;
     }
-    return in->windows && in->n_windows == (int)n ? 0 : err_set(reterr, JF_E_NOMEM, "no memory for the windows");
+    if (!all || made != (int)n) {
+        store_windows_free(all, made);
+        return err_set(reterr, JF_E_NOMEM, "no memory for the windows");
+    }
+    *ret_w = all;
+    *ret_n = made;
+    return 0;
 }
 
-#define SET(dst, src) (void)snprintf((dst), sizeof(dst), "%s", (src))
+int intake_figures(const json_t *result, struct store_result *r, struct err *reterr) {
+    const json_t *energy = json_object_get(result, "energy_per_inference_j"),
+                 *provenance = json_object_get(result, "provenance");
+    const char *model = word(provenance, "model_sha256");
+    SET(r->verdict, word(result, "verdict"));
+    if (strcmp(r->verdict, "valid") != 0 && strcmp(r->verdict, "suspect") != 0 && strcmp(r->verdict, "invalid") != 0) {
+        return err_set(reterr, JF_E_PROTOCOL, "the result has no verdict");
+    }
+    SET(r->method, word(result, "method"));
+    (void)snprintf(r->model, sizeof r->model, "%s%.64s", model[0] && strncmp(model, "sha256:", 7) != 0 ? "sha256:" : "",
+                   model);
+    SET(r->numerics, word(provenance, "numerics"));
+    r->energy_j = figure(energy, "median");
+    r->u95_j = figure(energy, "u95");
+    r->net_energy_j = figure(json_object_get(result, "net_energy_per_inference_j"), "median");
+    r->latency_s = figure(json_object_get(result, "latency_per_inference_s"), "median");
+    return 0;
+}
 
 static int take_result(const struct conf *conf, const struct clock_src *clock, const struct store_lease *l,
                        const struct store_job *job, const json_t *result, struct intake *in, struct err *reterr) {
     struct store_result *r = &in->result;
     const struct conf_bench *b = conf_bench_find(conf, l->bench);
-    const json_t *energy = json_object_get(result, "energy_per_inference_j");
-    SET(r->verdict, word(result, "verdict"));
-    if (strcmp(r->verdict, "valid") != 0 && strcmp(r->verdict, "suspect") != 0 && strcmp(r->verdict, "invalid") != 0) {
-        return err_set(reterr, JF_E_PROTOCOL, "the result has no verdict");
+    int bad_figures = intake_figures(result, r, reterr);
+    if (bad_figures < 0) {
+        return bad_figures;
     }
     store_id_new(clock, r->id);
     SET(r->job, l->job);
@@ -139,13 +164,8 @@ static int take_result(const struct conf *conf, const struct clock_src *clock, c
     SET(r->bench, l->bench);
     SET(r->board_type, b ? b->board_type : job->board_type);
     SET(r->board_serial, b ? b->board_serial : "");
-    SET(r->method, word(result, "method"));
     SET(r->firmware, job->firmware);
     SET(r->trace, in->has_trace ? in->trace.id : "");
-    r->energy_j = figure(energy, "median");
-    r->u95_j = figure(energy, "u95");
-    r->net_energy_j = figure(json_object_get(result, "net_energy_per_inference_j"), "median");
-    r->latency_s = figure(json_object_get(result, "latency_per_inference_s"), "median");
     in->lossy = has_loss(result);
     char at[CLOCK_RFC3339_SIZE];
     clock_rfc3339(clock_wall_ns(clock), at);
@@ -195,7 +215,7 @@ int intake_result(const struct conf *conf, const struct clock_src *clock, const 
         in->has_trace = json_is_object(trace);
         r = in->has_trace ? move_trace(conf, l->attempt, trace, &in->trace, reterr) : 0;
         r = r < 0 ? r : take_result(conf, clock, l, job, result, in, reterr);
-        r = r < 0 ? r : take_windows(json_object_get(doc, "windows"), in, reterr);
+        r = r < 0 ? r : intake_windows(json_object_get(doc, "windows"), &in->windows, &in->n_windows, reterr);
     }
     json_decref(doc);
     if (r < 0) {

@@ -203,7 +203,7 @@ static int check_expect(const json_t *v, const char *at, struct err *reterr) {
     return crc != values ? 0 : WRONG(at, "needs either crc32 or values");
 }
 
-static int check_labels(const json_t *v, const char *at, struct err *reterr) {
+int jobspec_labels(const json_t *v, const char *at, struct err *reterr) {
     if (!json_is_object(v) || json_object_size(v) > 16) {
         return WRONG(at, "must be an object of at most 16 texts");
     }
@@ -251,7 +251,7 @@ static int check_value(const struct field *f, const json_t *v, const char *at, s
         return json_is_object(v) ? check_fields(v, require_fields, COUNT(require_fields), at, reterr)
                                  : WRONG(at, "must be an object");
     case K_LABELS:
-        return check_labels(v, at, reterr);
+        return jobspec_labels(v, at, reterr);
     }
     return err_set(reterr, JF_E_BUG, "field of unknown kind");
 }

@@ -31,6 +31,8 @@ struct program {
     struct farm *farm;
     struct http_server *http;
     struct api api;
+    struct shop *shop;
+    struct tools tools;
     int lock_fd, signal_fd;
     char jf_bench[BLOB_PATH_SIZE];
 };
@@ -84,15 +86,29 @@ static int make_data_dir(struct program *p, struct err *reterr) {
                : err_set(reterr, JF_E_BUSY, "%s is in use by another joulefarmd", p->conf->data_dir);
 }
 
-static void find_jf_bench(struct program *p) {
-    if (p->conf->jf_bench[0]) {
-        (void)snprintf(p->jf_bench, sizeof p->jf_bench, "%s", p->conf->jf_bench);
+/* A program of ours: as configured, else beside this one. */
+static void find_program(const char *configured, const char *name, char *out, size_t size) {
+    if (configured[0]) {
+        (void)snprintf(out, size, "%s", configured);
         return;
     }
-    ssize_t n = readlink("/proc/self/exe", p->jf_bench, sizeof p->jf_bench - 16);
-    p->jf_bench[n > 0 ? n : 0] = '\0';
-    char *slash = strrchr(p->jf_bench, '/');
-    (void)snprintf(slash ? slash + 1 : p->jf_bench, 16, "jf-bench");
+    ssize_t n = readlink("/proc/self/exe", out, size - 16);
+    out[n > 0 ? n : 0] = '\0';
+    char *slash = strrchr(out, '/');
+    (void)snprintf(slash ? slash + 1 : out, 16, "%s", name);
+}
+
+static int open_shop(struct program *p, struct err *reterr) {
+    int r = shop_open(p->conf->tool_threads, &p->shop, reterr);
+    if (r < 0) {
+        return r;
+    }
+    p->tools = (struct tools){.env = {proc_system(), clock_system(), shop_stop(p->shop)},
+                              .deadline_ms = (int)(p->conf->tool_deadline_s * 1000),
+                              .memory_bytes = (uint64_t)p->conf->tool_memory_mib << 20};
+    find_program(p->conf->jf_trace, "jf-trace", p->tools.jf_trace, sizeof p->tools.jf_trace);
+    find_program(p->conf->jf_model, "jf-model", p->tools.jf_model, sizeof p->tools.jf_model);
+    return 0;
 }
 
 static int catch_signals(struct program *p, struct err *reterr) {
@@ -116,7 +132,7 @@ static int start(struct program *p, struct err *reterr) {
     if (r < 0) {
         return r;
     }
-    find_jf_bench(p);
+    find_program(p->conf->jf_bench, "jf-bench", p->jf_bench, sizeof p->jf_bench);
     (void)snprintf(path, sizeof path, "%s/port", p->conf->data_dir);
     (void)unlink(path);
     (void)snprintf(path, sizeof path, "%s/barrier", p->conf->data_dir);
@@ -136,10 +152,12 @@ static int start(struct program *p, struct err *reterr) {
     const struct farm_env env = {p->conf, p->store, p->hub, clock_system(), proc_system(), &p->log, p->jf_bench};
     r = farm_new(&env, &p->farm, reterr);
     r = r < 0 ? r : farm_recover(p->farm, reterr);
+    r = r < 0 ? r : open_shop(p, reterr);
     if (r < 0) {
         return r;
     }
-    p->api = (struct api){.conf = p->conf, .store = p->store, .hub = p->hub, .farm = p->farm, .clock = clock_system()};
+    p->api = (struct api){.conf = p->conf, .store = p->store, .hub = p->hub, .farm = p->farm, .clock = clock_system(),
+                          .shop = p->shop, .tools = &p->tools};
     r = helper_init(&p->api.helper, clock_system(), p->conf->data_dir, p->conf->http_threads, reterr);
     if (r < 0) {
         return r;
@@ -175,6 +193,7 @@ static void stop(struct program *p) {
         hub_end(p->hub);
         http_stop(p->http);
     }
+    shop_free(p->shop); /* nobody leaves orders any more; the last ones still write to the store */
     farm_free(p->farm);
     store_close(p->store);
     hub_free(p->hub);

@@ -81,6 +81,13 @@ int tx_event(struct tx *t, const struct store_event *e, struct err *reterr) {
     return r < 0 ? r : 0;
 }
 
+static int event_fn(struct tx *t, void *arg, struct err *reterr) { return tx_event(t, arg, reterr); }
+
+int store_event_add(struct store *s, const struct store_event *e, struct err *reterr) {
+    struct store_event copy = *e;
+    return engine_write(s, event_fn, &copy, reterr);
+}
+
 static void event_read(const struct stmt *q, struct store_event *e) {
     int col = 0;
     e->seq = stmt_get_int(q, &col);

@@ -212,7 +212,8 @@ void store_artefact_done(struct store_artefact *a);
 struct store_event {
     int64_t seq, created_ns;
     char type[STORE_WORD_SIZE]; /* job.created job.claimed job.stage job.requeued job.done job.failed job.canceled
-                                 * job.cancel_requested result.created bench.state bench.health */
+                                 * job.cancel_requested result.created bench.state bench.health
+                                 * reanalysis.failed */
     char job[STORE_ID_SIZE], attempt[STORE_ID_SIZE], bench[STORE_NAME_SIZE], result[STORE_ID_SIZE];
     char state[STORE_WORD_SIZE]; /* new state of the job or the bench, or the result's verdict */
     char stage[STORE_WORD_SIZE];
@@ -394,6 +395,8 @@ int store_idem_get(struct store *s, const char *scope, const char *key, struct s
  * *ret_oldest tells the smallest `after` that works (may be NULL). */
 int store_event_list(struct store *s, int64_t after, int limit, struct store_event **ret_e, int64_t *ret_oldest,
                      struct err *reterr) JF_MUST_CHECK;
+/* News that changes nothing stored but that somebody waits for. seq and created_ns are given here. */
+int store_event_add(struct store *s, const struct store_event *e, struct err *reterr) JF_MUST_CHECK;
 int64_t store_event_last(struct store *s); /* 0: none */
 
 /* Counts for metrics. */

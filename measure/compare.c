@@ -166,7 +166,7 @@ int compare_results(const struct compare_side *a, const struct compare_side *b, 
         const struct compare_unlike *u = &ret_r->unlike[i];
         if (u->key == COMPARE_VERDICT)
             ret_r->refused = true;
-        else if (cfg->force)
+        else if (cfg->force || (cfg->allow >> (unsigned)u->key & 1u))
             ret_r->forced = true;
         else if (u->net_only)
             ret_r->net_refused = true;

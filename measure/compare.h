@@ -39,6 +39,7 @@ struct compare_config {
     double voltage_rel; /* 0.01: voltages that differ by less are alike */
     double clock_rel; /* 0.001: the same for core clocks */
     bool force; /* compare what is not alike, and say so; never an invalid result */
+    unsigned allow; /* bit k: the same for compare_key k alone */
     uint32_t draws; /* 200000 */
     uint64_t seed; /* fixed */
 };

@@ -81,7 +81,8 @@ int loss_fit(const struct scan *s, const struct measure_config *cfg, double peri
     size_t hold = cfg->loss_hold > 0 ? (size_t)cfg->loss_hold : 1;
     for (size_t i = 0; i < n; i++)
         y[i] = m[i].delay_s;
-    double rate = slope_by_lag(m, y, n, n / 4 > 0 ? n / 4 : 1, work);
+    size_t lag = n / 4 < LOSS_LOOK_AHEAD ? n / 4 : LOSS_LOOK_AHEAD; /* short: few pairs then straddle a loss */
+    double rate = slope_by_lag(m, y, n, lag > 0 ? lag : 1, work);
     for (size_t i = 0; i < n; i++)
         res[i] = y[i] - rate * m[i].t_s;
     double least = cfg->loss_samples * period_s, noise = 4 * local_scatter(res, n, work);

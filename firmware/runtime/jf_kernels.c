@@ -15,6 +15,8 @@ static inline int8_t requant(const struct jfk_requant *q, int32_t acc, int32_t c
     return jfk_clamped(v, q->out_zp, q->act_min, q->act_max);
 }
 
+int8_t jfk_requantize(const struct jfk_requant *q, int32_t acc, int32_t ch) { return requant(q, acc, ch); }
+
 struct span {
     int32_t from, to;
 }; /* of kernel taps that lie inside the input */

@@ -122,5 +122,8 @@ json_t *trace_info_json(const struct trace_reader *r); /* new reference */
 /* Opens path, reads the stored capture, runs measure_run. cfg NULL: the stored configuration. ret_cap may be NULL. */
 int trace_analyse(const char *path, const struct measure_config *cfg, struct measure_capture *ret_cap,
                   struct measure_result *ret_result, struct err *reterr) JF_MUST_CHECK;
+/* The same with another marker phase (cells, 0..1) than the instrument's; NAN: as stored. */
+int trace_analyse_as(const char *path, const struct measure_config *cfg, double marker_phase, struct measure_capture *ret_cap,
+                     struct measure_result *ret_result, struct err *reterr) JF_MUST_CHECK;
 
 #endif

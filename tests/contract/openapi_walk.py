@@ -225,6 +225,10 @@ def answered(farm, doc):
         if "get" in item and "{" not in path:
             status, head, _ = farm.request("GET", path)
             types = item["get"]["responses"]["200"]["content"]
+            needed = [p["name"] for p in item["get"].get("parameters", []) if p.get("required")]
+            if needed:
+                refused(farm, "what it needs is missing", "GET", path, statuses=(400,), pointer=f"?{needed[0]}")
+                continue
             tap.check(status == 200 and head["Content-Type"].split(";")[0] in types, f"described and there: {path}", (status, head))
 
 

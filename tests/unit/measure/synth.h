@@ -34,6 +34,7 @@ struct synth {
     double t_end;
     /* instrument errors: reported = true * (1 + gain) + offset + noise, quantized by step */
     double noise_a, gain, offset_a, step_a;
+    int noise_hold; /* samples that share one draw of the noise; 0: 1 */
     /* auto_range: range 1 from range_amp upwards, each with errors of its own: true = reported * (1 + gain) + offset */
     bool auto_range;
     double range_amp, range_gain[2], range_offset[2], range_step[2];
@@ -217,7 +218,7 @@ static inline void synth_fill(const struct synth *s, struct synth_buffers *b, st
             x = (x - s->range_offset[rg]) / (1 + s->range_gain[rg]);
         if (s->noise_a > 0) { /* noise depends on the sample alone, so that every pass sees the same */
             struct measure_rng g;
-            measure_rng_init(&g, s->seed * 0x9e3779b97f4a7c15ull + (uint64_t)at);
+            measure_rng_init(&g, s->seed * 0x9e3779b97f4a7c15ull + (uint64_t)(s->noise_hold > 1 ? at / s->noise_hold : at));
             x += s->noise_a * measure_rng_normal(&g);
         }
         if (step > 0)

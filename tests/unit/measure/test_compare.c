@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * Comparison of two results. Expected: root sums by hand, the distribution of a difference of two rectangles (a triangle), and
- * published runs of one board at two voltages. */
+ * Comparison of two results. Expected: root sums by hand and the distribution of a difference of two rectangles (a triangle). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -119,29 +118,6 @@ static void opposite_signs_add(void **state) {
     free(p);
 }
 
-/* ST v1.0 at 1.8 V and Krai v1.1 at 3.0 V: NUCLEO-L4R5ZI, kws, X-CUBE-AI 7.3, 3372 and 5627 uJ (round results of MLPerf Tiny). */
-static void published_supply_ratio(void **state) {
-    (void)state;
-    struct pair *p = pair_new(3371.7e-6, 5627.5e-6);
-    p->a.voltage_v = 1.8;
-    line(&p->fa, "gain[0]", "rectangular", 30e-6, "");
-    line(&p->fb, "gain[0]", "rectangular", 50e-6, "");
-    go(p);
-    assert_true(p->r.refused);
-    assert_false(p->r.gross.has);
-    assert_int_equal(p->r.n_unlike, 1);
-    assert_int_equal(p->r.unlike[0].key, COMPARE_VOLTAGE);
-    assert_non_null(strstr(p->r.unlike[0].text, "1.8 V against 3 V, a ratio of 1.667"));
-    p->cfg.force = true;
-    go(p);
-    assert_false(p->r.refused);
-    assert_true(p->r.forced && p->r.gross.has && p->r.gross.differs);
-    assert_int_equal(p->r.n_unlike, 1); /* still said */
-    near_rel(1 / p->r.gross.ratio, 1.669, 1e-3);
-    free(p);
-}
-
-
 static void each_unlike_thing_refuses(void **state) {
     (void)state;
     for (int k = COMPARE_MODEL; k < COMPARE_N_KEYS; k++) {
@@ -203,7 +179,7 @@ static void unknown_uncertainty_never_differs(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_shared), cmocka_unit_test(a_shared_gain_cancels), cmocka_unit_test(what_is_not_shared), cmocka_unit_test(opposite_signs_add),
-        cmocka_unit_test(published_supply_ratio), cmocka_unit_test(each_unlike_thing_refuses), cmocka_unit_test(invalid_is_never_compared),
+        cmocka_unit_test(each_unlike_thing_refuses), cmocka_unit_test(invalid_is_never_compared),
         cmocka_unit_test(unknown_uncertainty_never_differs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,67 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""jf-trace and jf-model without their work, for tests of the daemon alone. What jf-trace does is asked of the override glitch_s, what
+jf-model does of the model's own bytes ("TFL3 do:WORD ..."): see DEEDS. Each run is noted in $FAKE_TOOL_LOG."""
+import json
+import os
+import signal
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+DEEDS = {1: "hang", 2: "die", 3: "garbage", 4: "memory", 5: "refuse", 6: "flood", 7: "slow", 8: "stubborn"}
+
+
+def misbehave(deed):
+    if deed == "stubborn":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if deed in ("hang", "stubborn"):
+        time.sleep(600)
+    elif deed == "die":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    elif deed == "garbage":
+        print("{not JSON")
+        sys.exit(0)
+    elif deed == "memory":
+        try:
+            hog = bytearray(8 << 30)
+            print(len(hog))
+        except MemoryError:
+            print("jf-tool: out of memory", file=sys.stderr)
+        sys.exit(1)
+    elif deed == "refuse":
+        print("jf-tool: the thing is not to its taste\x1b[31m", file=sys.stderr)
+        sys.exit(1)
+    elif deed == "flood":
+        sys.stdout.write("x" * (40 << 20))
+        sys.exit(0)
+    elif deed == "slow":
+        time.sleep(float(os.environ.get("FAKE_TOOL_SLOW_S", "2")))
+
+
+def figure(median):
+    return {"median": median, "mean": median, "stddev": 0.0, "cv": 0.0, "ci95": [median, median], "u_c": 0.0, "u95": median * 0.02, "k": 2.0, "budget": []}
+
+
+def analyse(argv):
+    sets = dict(a.split("=", 1) for a, o in zip(argv[1:], argv) if o == "--set")
+    misbehave(DEEDS.get(round(float(sets.get("glitch_s", "0")) * 100)))
+    result = {"method": "quick", "window_rule": sets.get("rule", "edge"), "verdict": "valid", "reasons": [], "notes": [], "inferences": 10, "windows": 1,
+              "energy_per_inference_j": figure(2e-3), "net_energy_per_inference_j": None, "latency_per_inference_s": figure(1e-2)}
+    window = {"index": 0, "inferences": 10, "from_s": 0.0, "to_s": 0.1, "duration_s": 0.1, "energy_j": 2e-2}
+    print(json.dumps({"result": result, "windows": [window]}))
+    return 0
+
+
+def main():
+    argv = sys.argv[1:]
+    if os.environ.get("FAKE_TOOL_LOG"):
+        with open(os.environ["FAKE_TOOL_LOG"], "a", encoding="utf-8") as f:
+            f.write(" ".join(argv) + "\n")
+    if argv[0] == "analyse":
+        return analyse(argv)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

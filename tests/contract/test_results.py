@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Results that come from results: analysed again (with a jf-trace that misbehaves in every way a child can), compared, filtered by origin. Nothing is
+ever overwritten, and a request that waits for a child is not missed by others."""
+import json
+import os
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from farm import ROOT, Farm, Tap  # noqa: E402
+
+tap = Tap()
+TOOL = os.path.join(ROOT, "tests", "contract", "fake_tool.py")
+OPTIONS = f"  jf_trace: {TOOL}\n  jf_model: {TOOL}\n  tool_deadline_s: 1.5\n  tool_memory_mib: 1024\n"
+ORIGINAL = ("energy_per_inference_j", "created_at", "trace", "origin", "verdict", "attempt")
+
+
+def again(farm, source):
+    status, r = farm.api("POST", f"/results/{source['id']}/reanalyze", {})
+    tap.check(status == 201 and r["origin"] == "reanalysed" and r["source_result"] == source["id"] and r["attempt"] is None, "analysed again: a new result that points to the old one", (status, r))
+    tap.check(r["energy_per_inference_j"]["median"] == 2e-3 and r["job"] == source["job"] and r["bench"] == source["bench"] and r["trace"] == source["trace"], "its figures are new, the run is the old one", r)
+    tap.check(r["labels"] == source["labels"] and r["provenance"]["reanalysis"]["set"] == {} and r["provenance"]["tools"], "labels and provenance stay, how it was made is added", r)
+    tap.check(farm.api("GET", f"/results/{r['id']}")[1] == r and farm.api("GET", f"/results/{r['id']}/windows")[1]["items"][0]["energy_j"] == 2e-2, "it is stored, with its windows")
+    old = farm.api("GET", f"/results/{source['id']}")[1]
+    tap.check(all(old[k] == source[k] for k in ORIGINAL), "the old result is as it was", old)
+    status, x = farm.api("POST", f"/results/{r['id']}/reanalyze", {"rule": "eembc", "set": {"edge_rel": 0.5, "min_windows": 1}, "labels": {"why": "test"}})
+    how = x.get("provenance", {}).get("reanalysis", {})
+    tap.check(status == 201 and x["window_rule"] == "eembc" and x["source_result"] == r["id"] and x["labels"] == {"why": "test"} and how["set"] == {"rule": "eembc", "edge_rel": 0.5, "min_windows": 1}, "another rule and thresholds, of a re-analysis", (status, x))
+    with open(farm.tool_log, encoding="utf-8") as f:
+        last = f.read().splitlines()[-1]
+    tap.check("--set rule=eembc" in last and "--set edge_rel=0.5" in last and "--set min_windows=1" in last, "jf-trace was told so", last)
+    events = [e for e in farm.api("GET", "/events?after=0&limit=500")[1]["items"] if e["type"] == "result.created"]
+    tap.check([e["result"] for e in events[-2:]] == [r["id"], x["id"]], "each has its event", events[-2:])
+    key = {"Idempotency-Key": "again"}
+    one, two = (farm.api("POST", f"/results/{source['id']}/reanalyze", {}, key) for _ in range(2))
+    tap.check(one[0] == two[0] == 201 and one[1]["id"] == two[1]["id"], "the same key makes one result", (one, two))
+    return r, x
+
+
+def filters(farm, source, made):
+    lists = {o: farm.api("GET", f"/results?origin={o}")[1]["items"] for o in ("measured", "imported", "reanalysed")}
+    tap.check([len(lists[o]) for o in ("measured", "imported", "reanalysed")] == [2, 0, 3] and all(r["origin"] == o for o, l in lists.items() for r in l), "lists by origin", {o: len(l) for o, l in lists.items()})
+    mine = farm.api("GET", f"/results?source_result={made[0]['id']}")[1]["items"]
+    tap.check([r["id"] for r in mine] == [made[1]["id"]], "the re-analyses of one result", mine)
+    csv = farm.request("GET", "/api/v1/results.csv?origin=reanalysed")[2].decode().splitlines()
+    tap.check(csv[0].endswith("origin,source_result,model,numerics") and len(csv) == 4 and f",reanalysed,{source['id']}," in csv[1], "the table says it too", csv)
+
+
+def refusals(farm, source):
+    path = f"/results/{source['id']}/reanalyze"
+    before = farm.api("GET", "/results?limit=500")[1]["items"]
+    for body, pointer in (({"rule": "best"}, "/rule"), ({"rule": 1}, "/rule"), ({"set": []}, "/set"), ({"set": {"edge": 1}}, "/set/edge"), ({"set": {"edge_rel": "x"}}, "/set/edge_rel"),
+                          ({"set": {"edge_rel": -1}}, "/set/edge_rel"), ({"set": {"draws": 4e9}}, "/set/draws"), ({"set": {"draws": 1.5}}, "/set/draws"), ({"set": {"idle_block_s": 0}}, "/set/idle_block_s"),
+                          ({"set": {"marker_phase": 2}}, "/set/marker_phase"), ({"set": {"rule": "edge"}}, "/set/rule"), ({"labels": {"a": 1}}, "/labels/a"), ({"thresholds": {}}, "/thresholds")):
+        status, doc = farm.api("POST", path, body)
+        tap.check(status == 400 and doc["pointer"] == pointer, f"refused: {json.dumps(body)}", (status, doc))
+    tap.check(farm.api("POST", "/results/01a1fd9a-924e-7013-97de-083e4afeb743/reanalyze", {})[0] == 404, "no such result")
+    for n, deed, status, text in ((1, "hangs", 504, "within 1.5 s"), (8, "hangs and ignores SIGTERM", 504, "within 1.5 s"), (2, "dies", 502, "signal 11"), (3, "prints garbage", 502, "no JSON"),
+                                  (4, "takes too much memory", 422, "out of memory"), (5, "refuses", 422, "not to its taste"), (6, "floods", 413, "prints more than")):
+        began = time.monotonic()
+        got, doc = farm.api("POST", path, {"set": {"glitch_s": n / 100}})
+        tap.check(got == status and text in doc["detail"] and "\x1b" not in doc["detail"] and time.monotonic() - began < 8, f"a jf-trace that {deed}: {status}, in time", (got, doc, time.monotonic() - began))
+        last = farm.api("GET", "/events?after=0&limit=500")[1]["items"][-1]
+        tap.check(last["type"] == "reanalysis.failed" and text in last["text"], f"a jf-trace that {deed}: an event says so", last)
+    tap.check(farm.api("GET", "/results?limit=500")[1]["items"] == before, "nothing of it was stored")
+    tap.check(not [c for c in farm.processes().values() if "fake_tool" in c], "no child is left", farm.processes())
+
+
+def many(farm, source):
+    """More analyses than the pool has threads: none waits for them but those who asked; every answer is 201 or 202."""
+    answers = []
+    threads = [threading.Thread(target=lambda: answers.append(farm.api("POST", f"/results/{source['id']}/reanalyze", {"set": {"glitch_s": 0.07}}))) for _ in range(8)]
+    for t in threads:
+        t.start()
+    time.sleep(0.3)
+    worst = 0.0
+    for _ in range(20):
+        began = time.monotonic()
+        farm.api("GET", "/version")
+        worst = max(worst, time.monotonic() - began)
+    for t in threads:
+        t.join()
+    codes = sorted(a[0] for a in answers)
+    tap.check(set(codes) == {201, 202}, "eight analyses at a time: some are waited for, the others are told 202", codes)
+    tap.check(worst < 1.0, f"other requests are answered meanwhile (worst {worst:.3f} s of analyses of 1 s)", worst)
+    ids = [a[1]["id"] for a in answers]
+    tap.check(len(set(ids)) == 8 and farm.until(lambda: all(farm.api("GET", f"/results/{i}")[0] == 200 for i in ids), 30), "all eight become results", answers)
+
+
+def compare(farm, a, b, made):
+    ids = f"{a['id']},{b['id']}"
+    status, doc = farm.api("GET", f"/compare?results={ids}")
+    tap.check(status == 409 and doc["code"] == "unlike-model" and doc["pointer"] == "?results" and {"supply voltage", "model"} <= {u["key"] for u in doc["unlike"]}, "what is not known to be alike is refused, by name", (status, doc))
+    every = "model,voltage,plane,rule,method,inputs,core-clock"
+    status, doc = farm.api("GET", f"/compare?results={ids}&allow={every}")
+    pair = doc.get("pairs", [{}])[0]
+    tap.check(status == 200 and doc["results"] == [a["id"], b["id"]] and pair["forced"] and pair["gross"]["a"] == pair["gross"]["b"] == 1e-3 and not pair["gross"]["differs"], "compared because allowed, and says so", (status, doc))
+    status, doc = farm.api("GET", f"/compare?results={ids},{made[0]['id']}&allow={every}")
+    tap.check(status == 200 and [p["b"] for p in doc["pairs"]] == [b["id"], made[0]["id"]] and doc["pairs"][1]["gross"]["difference"] == -1e-3, "the first against each of the others", (status, doc))
+    status, doc = farm.api("GET", f"/compare?results={a['id']},{made[1]['id']}&allow={every.replace('rule,', '')}")
+    tap.check(status == 409 and doc["code"] == "unlike-rule" and "edge against eembc" in doc["detail"], "the code names the one difference that was not allowed", (status, doc))
+    lossy = farm.wait(farm.submit("lossy", bench="ppk2-c", retries=0))
+    status, doc = farm.api("GET", f"/compare?results={a['id']},{lossy['result']}&allow={every}")
+    tap.check(status == 409 and doc["code"] == "unlike-verdict" and "invalid" in doc["detail"], "an invalid result is never compared", (status, doc))
+    nobody = "01a1fd9a-924e-7013-97de-083e4afeb743"
+    for query, pointer in (("", "?results"), (f"results={a['id']}", "?results"), (f"results={a['id']},x", "?results"), (f"results={a['id']},{a['id']}", "?results"), ("results=" + ",".join([nobody] * 9), "?results"),
+                           (f"results={ids}&allow=weather", "?allow"), (f"results={ids}&allow=verdict", "?allow")):
+        status, doc = farm.api("GET", f"/compare?{query}")
+        tap.check(status == 400 and doc["pointer"] == pointer, f"refused: compare?{query[:30]}", (status, doc))
+    tap.check(farm.api("GET", f"/compare?results={a['id']},{nobody}")[0] == 404, "no such result to compare")
+
+
+with Farm(options=OPTIONS) as f:
+    f.tool_log = os.path.join(f.dir, "tool.log")
+    f.start(FAKE_TOOL_LOG=f.tool_log, FAKE_TOOL_SLOW_S="1")
+    f.ready("scope-a", "scope-b", "ppk2-c")
+    first, second = (f.api("GET", f"/results/{f.wait(f.submit())['result']}")[1] for _ in range(2))
+    tap.check(first["origin"] == "measured" and first["source_result"] is None, "a measured result says so", first)
+    results = again(f, first)
+    filters(f, first, results)
+    refusals(f, first)
+    many(f, first)
+    compare(f, first, second, results)
+sys.exit(tap.done())
