@@ -157,6 +157,8 @@ int attempt_barrier(struct attempt *a, const char *name, struct err *reterr) JF_
 int attempt_blame(struct attempt *a, const char *part, int code);
 
 /* ---- the stages ------------------------------------------------------------------------------------------------ */
+/* What the driver says of the analyzer, as the analysis wants it; period from the granted rate (result.c). */
+void attempt_instrument(const struct power_info *p, struct measure_instrument *m);
 int stage_prepare(struct attempt *a, struct err *reterr) JF_MUST_CHECK; /* prepare.c */
 int stage_flash(struct attempt *a, struct err *reterr) JF_MUST_CHECK;
 int stage_arm(struct attempt *a, struct err *reterr) JF_MUST_CHECK;

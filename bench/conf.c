@@ -97,6 +97,7 @@ int bench_conf_parse(const json_t *root, struct bench_conf *ret_c, struct err *r
         return err_set_at(reterr, JF_E_INVAL, "board_type.flash", "the board type says nothing about its flash");
     }
     c.name = json_string_value(name);
+    c.temperature_c = number_or(root, "temperature_c", (double)NAN);
     c.is_virtual = json_is_true(json_object_get(root, "virtual"));
     c.type_name = text_or(c.board, "type", text_or(c.board_type, "name", "?"));
     c.unit_serial = text_or(c.board, "serial", "");

@@ -32,6 +32,7 @@ struct bench_conf {
     double clock_tol_rel;
     double boot_s;        /* longest time from reset to m-ready */
     double off_current_a; /* above this with the supply off: back-powered */
+    double temperature_c; /* of the room, as somebody stated it; NAN: not known */
     const char *idle;     /* idle state to ask for: "spin" | "wfi", NULL: leave */
 };
 /* JF_E_INVAL; reterr->where names the field ("supply.voltage_v"). */

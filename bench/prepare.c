@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "bench/attempt.h"
+#include "bench/calibration.h"
 
 #define OPEN_MS 20000
 #define RING_SLOTS 256 /* blocks: at 100 kS/s in 10-ms blocks some seconds of a stalled disk */
@@ -66,6 +67,13 @@ static int check_analyzer(struct attempt *a, struct err *reterr) {
     return 0;
 }
 
+/* A record of another unit, or one that cannot be read, is found before anything is erased. */
+static int check_calibration(const struct attempt *a, struct err *reterr) {
+    struct measure_instrument in = {0};
+    attempt_instrument(&a->info, &in);
+    return calibration_apply(a->w->conf.analyzer, clock_wall_ns(a->w->clock), &in, reterr);
+}
+
 static int open_analyzer(struct attempt *a, struct err *reterr) {
     int r = ring_new(RING_SLOTS, &a->ring);
     if (r < 0) {
@@ -84,7 +92,8 @@ static int open_analyzer(struct attempt *a, struct err *reterr) {
     a->info = rep.info;
     attempt_log(a, "analyzer", "%s %s, serial %s, firmware %s, %s", rep.info.driver, rep.info.model, rep.info.serial,
                 rep.info.firmware, power_maturity_name(rep.info.maturity));
-    return attempt_blame(a, "analyzer", check_analyzer(a, reterr));
+    r = check_analyzer(a, reterr);
+    return attempt_blame(a, "analyzer", r < 0 ? r : check_calibration(a, reterr));
 }
 
 static int open_board(struct attempt *a, struct err *reterr) {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "bench/attempt.h"
+#include "bench/calibration.h"
 #include "measure/trace/result_json.h"
 
 #define ANALYSE_MS 100000
@@ -33,20 +34,13 @@ static void put_time(json_t *obj, const char *key, int64_t wall_ns) {
 
 static void copy_text(char *dst, size_t size, const char *src) { (void)snprintf(dst, size, "%s", src ? src : ""); }
 
-static void fill_instrument(const struct attempt *a) {
-    const struct power_info *p = &a->info;
-    struct measure_instrument *m = &a->cap->instrument;
+void attempt_instrument(const struct power_info *p, struct measure_instrument *m) {
     copy_text(m->driver, sizeof m->driver, p->driver);
     copy_text(m->model, sizeof m->model, p->model);
     copy_text(m->serial, sizeof m->serial, p->serial);
     copy_text(m->firmware, sizeof m->firmware, p->firmware);
     m->block = p->shape == POWER_BLOCK;
     m->period_s = p->rate_hz > 0 ? 1.0 / p->rate_hz : 0.0;
-    struct capture_view v = {0};
-    capture_get_view(a->capture, &v);
-    if (v.period_s > 0) {
-        m->period_s = v.period_s; /* as the blocks say */
-    }
     m->marker_phase = p->marker_phase;
     m->n_markers = p->n_markers;
     m->n_ranges = p->n_ranges;
@@ -58,6 +52,8 @@ static void fill_instrument(const struct attempt *a) {
                                               .offset_a = r->offset_a,
                                               .resolution_a = r->resolution_a,
                                               .shunt_ohm = r->shunt_ohm,
+                                              .gain_corr_rel = r->gain_corr_rel,
+                                              .offset_corr_a = r->offset_corr_a,
                                               .kind = (enum measure_spec)r->kind};
     }
     m->shared_reference = p->range_shared_reference;
@@ -68,9 +64,18 @@ static void fill_instrument(const struct attempt *a) {
     copy_text(m->spec_source, sizeof m->spec_source, p->spec_source);
 }
 
-static void fill_capture(struct attempt *a) {
+static int fill_capture(struct attempt *a, struct err *reterr) {
     const struct bench_conf *c = &a->w->conf;
-    fill_instrument(a);
+    attempt_instrument(&a->info, &a->cap->instrument);
+    struct capture_view v = {0};
+    capture_get_view(a->capture, &v);
+    if (v.period_s > 0) {
+        a->cap->instrument.period_s = v.period_s; /* as the blocks say */
+    }
+    int r = calibration_apply(c->analyzer, clock_wall_ns(a->w->clock), &a->cap->instrument, reterr);
+    if (r < 0) {
+        return attempt_blame(a, "analyzer", r);
+    }
     a->cap->supply = c->measure_supply;
     a->cap->supply.voltage_v = a->supply_v;
     a->cap->supply.provenance = a->info.caps & POWER_CAP_VOLTAGE    ? MEASURE_VOLTAGE_MEASURED
@@ -79,11 +84,12 @@ static void fill_capture(struct attempt *a) {
     a->cap->scheme = c->scheme;
     a->cap->method = a->job.method;
     a->cap->clock_tol_rel = c->clock_tol_rel;
-    a->cap->temperature_c = (double)NAN;
+    a->cap->temperature_c = c->temperature_c;
     if (c->unit_serial[0]) {
         (void)snprintf(a->cap->device.unit, sizeof a->cap->device.unit, "%s %s", c->type_name, c->unit_serial);
     }
     a->cfg.min_windows = 0;
+    return 0;
 }
 
 /* A PPK2 goes on streaming until told: the stop is part of the analysis' time, not of the capture's. */
@@ -104,7 +110,10 @@ int stage_analyse(struct attempt *a, struct err *reterr) {
     if (r < 0) {
         return r;
     }
-    fill_capture(a);
+    r = fill_capture(a, reterr);
+    if (r < 0) {
+        return r;
+    }
     tracer_finish(a->tracer, a->cap, &a->cfg);
     ring_close(a->ring);
     int64_t until = clock_mono_ns(a->w->clock) + ANALYSE_MS * CLOCK_NS_PER_MS;
@@ -159,7 +168,9 @@ static json_t *analyzer_json(const struct attempt *a) {
     put_text(o, "shape", p->shape == POWER_BLOCK ? "block" : "streaming");
     put_real(o, "rate_asked_hz", a->job.rate_hz > 0 ? a->job.rate_hz : (double)NAN);
     put_real(o, "rate_hz", p->rate_hz);
-    put_text(o, "spec_source", p->spec_source);
+    put_text(o, "spec_source", a->cap->instrument.spec_source);
+    put_text(o, "calibration", a->cap->instrument.calibration);
+    put(o, "calibration_expired", json_boolean(a->cap->instrument.calibration_expired));
     return o;
 }
 
@@ -215,7 +226,7 @@ static json_t *provenance_json(const struct attempt *a) {
     put_time(o, "started", a->started_wall_ns);
     put_time(o, "run_from", a->run_from_wall_ns);
     put_time(o, "run_to", a->run_to_wall_ns);
-    put(o, "temperature_c", json_null());
+    put_real(o, "temperature_c", c->temperature_c);
     return o;
 }
 

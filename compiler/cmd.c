@@ -25,6 +25,9 @@ static void help(const struct cmd *self, const struct cmd_option *rows) {
     printf("usage: jf-model %s %s\n%s\n\n", self->name, self->synopsis, self->summary);
     for (const struct cmd_option *o = rows; o->name; o++) {
         char head[64];
+        if (o > rows && strcmp(o->name, o[-1].name) == 0) {
+            continue;
+        }
         (void)snprintf(head, sizeof head, "%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
         printf("  %-26s %s\n", head, o->help);
     }
@@ -32,12 +35,16 @@ static void help(const struct cmd *self, const struct cmd_option *rows) {
 
 static const struct cmd_option *find(const struct cmd_option *rows, const char *arg) {
     size_t n = strcspn(arg, "=");
+    const struct cmd_option *last = NULL;
     for (const struct cmd_option *o = rows; o->name; o++) {
         if (strlen(o->name) == n && strncmp(o->name, arg, n) == 0 && (o->value || arg[n] == '\0')) {
-            return o;
+            last = o;
+            if (!o->value || !*o->text) {
+                break;
+            }
         }
     }
-    return NULL;
+    return last;
 }
 
 bool cmd_parse(const struct cmd *self, int argc, char **argv, const struct cmd_option *rows, struct cmd_words *words, int *ret_code) {

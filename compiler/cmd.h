@@ -15,14 +15,25 @@ struct cmd {
     int (*run)(const struct cmd *self, int argc, char **argv); /* argv[0] is the command's name; returns the exit code */
 };
 
-extern const struct cmd cmd_dump, cmd_emit, cmd_firmware, cmd_run;
+extern const struct cmd cmd_check;
+extern const struct cmd cmd_diff;
+extern const struct cmd cmd_dump;
+extern const struct cmd cmd_emit;
+extern const struct cmd cmd_firmware;
+extern const struct cmd cmd_matrix;
+extern const struct cmd cmd_requantize;
+extern const struct cmd cmd_run;
+extern const struct cmd cmd_targets;
+extern const struct cmd cmd_vendor;
 
-/* One option. value NULL: a switch that sets *flag; else "--name VALUE" or "--name=VALUE" sets *text, borrowed from argv. */
+/* One option. value NULL: a switch that sets *flag; else "--name VALUE" or "--name=VALUE" sets *text, borrowed from argv. Rows of the same
+ * name, one after the other, take one value each. */
 struct cmd_option {
     const char *name, *value, *help; /* "--out", "DIR", "where the files go" */
     const char **text;
     bool *flag;
 };
+#define CMD_TARGETS_HELP "where the targets' files lie (default: the installed ones)"
 #define CMD_END {NULL, NULL, NULL, NULL, NULL}
 
 /* Options and up to max words that are none. True: go on. False: *ret_code is the exit code (--help was printed, or a sentence about

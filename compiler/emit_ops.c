@@ -78,7 +78,7 @@ static void put_mean(FILE *f, int i, const struct jfk_mean *m) {
     put_five(f, m->kept_step);
     put_five(f, m->cut);
     put_five(f, m->cut_step);
-    (void)fprintf(f, "%" PRId32 ", %" PRId32 ", %" PRId32 ", %d, %af, %" PRId32 "};\n", m->n, m->in_zp, m->mult, m->shift, (double)m->scale, m->out_zp);
+    (void)fprintf(f, "%" PRId32 ", %" PRId32 ", %" PRId32 ", %d, %d, %af, %af, %" PRId32 "};\n", m->n, m->in_zp, m->mult, m->shift, m->quotient, (double)m->scale, (double)m->bias, m->out_zp);
 }
 
 static void put_softmax(FILE *f, int i, const struct lowered_node *l) {

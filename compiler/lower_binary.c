@@ -5,14 +5,13 @@
 
 #include "compiler/lower_int.h"
 
-/* XNNPACK's own limits of an addition's input to output scale (xnn_create_add_nd_qs8). */
+/* XNNPACK's own limits of an addition's input to output scale (xnn_create_add_nd_qs8) and of a product's (xnn_create_multiply_nd_qs8): what is
+ * beyond them, TensorFlow Lite computes itself, as `tflm` does. */
 static bool add_ratio_ok(float ratio) { return ratio >= 0x1.0p-10f && ratio < 0x1.0p+8f; }
+static bool mul_ratio_ok(float ratio) { return ratio >= 0x1.0p-16f && ratio < 0x1.0p+8f; }
 
 /* Fixed point as XNNPACK does it: multipliers of at most 21 bits, the larger with exactly 21 (microparams-init: qs8_add_minmax). */
-static int add_single(struct jfk_add *k, float a, float b) {
-    if (!add_ratio_ok(a) || !add_ratio_ok(b)) {
-        return JF_E_UNSUPPORTED;
-    }
+static void add_single(struct jfk_add *k, float a, float b) {
     int exponent;
     (void)frexpf(a > b ? a : b, &exponent);
     int shift = 20 - (exponent - 1);
@@ -21,7 +20,6 @@ static int add_single(struct jfk_add *k, float a, float b) {
     k->out_shift = (int8_t)shift;
     k->out_mult = 0;
     k->a_shift = k->b_shift = 0;
-    return 0;
 }
 
 static int arguments_add(const struct lowering *g) {
@@ -36,8 +34,9 @@ static int arguments_add(const struct lowering *g) {
     a->left_shift = 20;
     a->subtract = g->n->op == IR_SUB;
     lower_bounds(g->n->activation, o, &a->act_min, &a->act_max);
-    if (g->numerics == NUMERICS_LITERT) {
-        return add_single(a, fx / fo, fy / fo);
+    if (g->numerics == NUMERICS_LITERT && add_ratio_ok(fx / fo) && add_ratio_ok(fy / fo)) {
+        add_single(a, fx / fo, fy / fo);
+        return 0;
     }
     double mx = (double)fx / twice, my = (double)fy / twice, mo = twice / ((double)(1 << 20) * (double)fo);
     if (a->subtract) { /* the reference's SUB divides floats */
@@ -69,10 +68,7 @@ static int arguments_mul(const struct lowering *g) {
     k->out_zp = ir_zero_point(o);
     lower_bounds(g->n->activation, o, &k->act_min, &k->act_max);
     lower_multiplier(real, &k->mult, &k->shift);
-    if (g->numerics == NUMERICS_LITERT) {
-        k->scale = single;
-        return single > 0.0f ? 0 : JF_E_UNSUPPORTED;
-    }
+    k->scale = g->numerics == NUMERICS_LITERT && mul_ratio_ok(single) ? single : 0.0f;
     return 0;
 }
 

@@ -140,6 +140,19 @@ static void divide_multiplier(int32_t *mult, int8_t *shift, int32_t n) {
     *shift = (int8_t)(*shift - left);
 }
 
+/* Over height and width, with both kept as 1, XNNPACK's global average pool runs: one scale. Else TensorFlow Lite's own: the quotient of
+ * floats, scaled, and a bias. */
+static void mean_floats(const struct lowering *g, struct jfk_mean *k) {
+    const struct ir_tensor *x = lower_in(g, 0), *o = lower_out(g);
+    if (x->rank == 4 && o->rank == 4 && g->n->axes == 6) {
+        k->scale = ir_scale(x, 0) / (ir_scale(o, 0) * (float)k->n);
+    } else {
+        k->scale = ir_scale(x, 0) / ir_scale(o, 0);
+        k->bias = -(float)ir_zero_point(x) * k->scale;
+        k->quotient = 1;
+    }
+}
+
 int lower_mean(const struct lowering *g) {
     const struct ir_tensor *x = lower_in(g, 0), *o = lower_out(g);
     struct jfk_mean *k = &g->l->k.mean;
@@ -159,6 +172,9 @@ int lower_mean(const struct lowering *g) {
     double ratio = (double)ir_scale(x, 0) / (double)ir_scale(o, 0);
     if (!isfinite(ratio) || ratio >= 256.0) { /* 22 bits of count, 8 of a value, one of sign */
         return JF_E_UNSUPPORTED;
+    }
+    if (g->numerics == NUMERICS_LITERT) {
+        mean_floats(g, k);
     }
     lower_multiplier(ratio, &k->mult, &k->shift);
     divide_multiplier(&k->mult, &k->shift, k->n);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Operators of one operand that treat elements alike, as 256 results: RELU, RELU6, LEAKY_RELU, LOGISTIC, TANH, QUANTIZE. The rules are those of
- * TensorFlow Lite for Microcontrollers' reference kernels (tflm) and of the tables TensorFlow Lite makes for LOGISTIC and TANH (litert). */
+ * TensorFlow Lite for Microcontrollers' reference kernels (tflm); of XNNPACK and of the tables that TensorFlow Lite makes for LOGISTIC and TANH
+ * (litert). */
 #include <math.h>
 #include <stdlib.h>
 
@@ -31,6 +32,27 @@ static int fill_rescaled(const struct lowering *g, int8_t *table) {
     return r;
 }
 
+/* XNNPACK scales values of eight bits by multipliers with eight fractional ones, rounded half up (qs8-vcvt, qs8-vlrelu). Ratios beyond its limits
+ * are left to TensorFlow Lite's own kernels. */
+static bool eighths(float ratio) { return fabsf(ratio) >= 0x1.0p-8f && ratio <= 128.0f && ratio >= -127.99609375f; }
+
+static void fill_eighths(const struct lowering *g, float positive, float negative, int8_t *table) {
+    int32_t up = (int32_t)lrintf(256.0f * positive), down = (int32_t)lrintf(256.0f * negative), zx = ir_zero_point(lower_in(g, 0));
+    for (int32_t q = -128; q < 128; q++) {
+        int32_t v = (q - zx) * (q >= zx ? up : down);
+        table[q + 128] = clamped(((v + 128) >> 8) + ir_zero_point(lower_out(g)), -128, 127);
+    }
+}
+
+static int fill_quantize(const struct lowering *g, int8_t *table) {
+    float ratio = ir_scale(lower_in(g, 0), 0) / ir_scale(lower_out(g), 0);
+    if (g->numerics == NUMERICS_TFLM || !eighths(ratio)) {
+        return fill_rescaled(g, table);
+    }
+    fill_eighths(g, ratio, ratio, table);
+    return 0;
+}
+
 static int fill_relu6(const struct lowering *g, int8_t *table) {
     int32_t lo, hi;
     lower_bounds(IR_ACT_RELU6, lower_out(g), &lo, &hi);
@@ -44,6 +66,11 @@ static int fill_leaky(const struct lowering *g, int8_t *table) {
     const struct ir_tensor *x = lower_in(g, 0), *o = lower_out(g);
     int32_t same, leak, zx = ir_zero_point(x), zo = ir_zero_point(o);
     int8_t same_shift, leak_shift;
+    float positive = ir_scale(x, 0) / ir_scale(o, 0), negative = positive * g->n->alpha;
+    if (g->numerics == NUMERICS_LITERT && eighths(positive) && eighths(negative)) {
+        fill_eighths(g, positive, negative, table);
+        return 0;
+    }
     int r = ratio_of((double)(ir_scale(x, 0) / ir_scale(o, 0)), &same, &same_shift);
     r = r < 0 ? r : ratio_of((double)(ir_scale(x, 0) * g->n->alpha / ir_scale(o, 0)), &leak, &leak_shift);
     for (int32_t q = -128; q < 128 && r == 0; q++) {
@@ -110,7 +137,9 @@ int lower_table(const struct lowering *g) {
     case IR_LOGISTIC:
     case IR_TANH:
         return g->numerics == NUMERICS_TFLM ? fill_fixed(g, l->bytes) : fill_float(g, l->bytes);
-    default: /* RELU, QUANTIZE */
+    case IR_QUANTIZE:
+        return fill_quantize(g, l->bytes);
+    default: /* RELU */
         return fill_rescaled(g, l->bytes);
     }
 }

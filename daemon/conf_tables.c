@@ -72,11 +72,40 @@ static const struct conf_field uart_fields[] = {
 
 static const struct conf_field accuracy_fields[] = {
     NUMBER("current_gain", 0, 1, false, NULL),
+    NUMBER("current_gain_below", 0, 1, false, NULL),
     NUMBER("current_offset_a", 0, 10, false, NULL),
+    NUMBER("current_offset_below_a", 0, 10, false, NULL),
     NUMBER("voltage_gain", 0, 1, false, NULL),
     NUMBER("voltage_offset_v", 0, 10, false, NULL),
     WORD("kind", "limit|k2|typical", true, NULL),
     TEXT("source", true),
+    END,
+};
+static const struct conf_field calibrated_range_fields[] = {
+    WHOLE("range", 0, 7, true, NULL),
+    NUMBER("gain_low", -0.5, 0.5, false, NULL),
+    NUMBER("gain_high", -0.5, 0.5, true, NULL),
+    NUMBER("offset_low_a", -10, 10, false, NULL),
+    NUMBER("offset_high_a", -10, 10, false, NULL),
+    END,
+};
+static const struct conf_field calibrated_voltage_fields[] = {
+    NUMBER("gain_low", -0.5, 0.5, false, NULL),
+    NUMBER("gain_high", -0.5, 0.5, true, NULL),
+    NUMBER("offset_low_v", -10, 10, false, NULL),
+    NUMBER("offset_high_v", -10, 10, false, NULL),
+    END,
+};
+static const struct conf_field calibration_fields[] = {
+    TEXT("id", true),
+    TEXT("unit_serial", true),
+    TEXT("date", true),
+    TEXT("due", false),
+    NUMBER("temperature_c", -40, 100, false, NULL),
+    WORD("kind", "limit|k2", true, NULL),
+    {.key = "ranges", .kind = CONF_MAPS, .min = 1, .max = 8, .sub = calibrated_range_fields},
+    MAP("voltage", calibrated_voltage_fields, false),
+    NUMBER("clock_ppm", 0, 100000, false, NULL),
     END,
 };
 static const struct conf_field channel_fields[] = {
@@ -98,6 +127,7 @@ static const struct conf_field analyzer_common[] = {
     TEXT("serial", false),
     TEXT("conn", false),
     MAP("accuracy", accuracy_fields, false),
+    MAP("calibration_record", calibration_fields, false),
     NUMBER("clock_ppm", 0, 100000, false, NULL),
     WHOLE("stall_ms", 50, 600000, false, NULL),
     NUMBER("rate_hz", 1, 1e9, false, NULL),
@@ -142,6 +172,7 @@ static const struct conf_field limit_fields[] = {NUMBER("v_min", 0, 30, false, N
 static const struct conf_field bench_fields[] = {
     {.key = "name", .kind = CONF_NAME, .required = true},
     YES_NO("virtual", "false"),
+    NUMBER("temperature_c", -40, 100, false, NULL),
     MAP("board", board_fields, true),
     {.key = "probe",
      .kind = CONF_CHOICE,

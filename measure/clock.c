@@ -4,6 +4,11 @@
 
 #include "measure/analysis.h"
 
+/* A window that lost samples is short for a reason that is known and costs that window alone; only when no window counts are all looked at. */
+static bool looked_at(const struct analysis *a, int k) {
+    return a->r->n_usable > 0 ? a->r->windows[k].usable : a->r->windows[k].found;
+}
+
 /* Slope through the windows, each with an origin of its own: r = sum(Td*Tt)/sum(Tt^2). A window of length T has its two edges at
  * +-T/2 of its middle, so sum (t - mean t)^2 = sum T^2/2. */
 static bool by_device(struct analysis *a) {
@@ -11,7 +16,7 @@ static bool by_device(struct analysis *a) {
     double dd = 0, tt = 0, tick = 0;
     for (int k = 0; k < r->n_windows; k++) {
         const struct measure_request *q = &a->cap->requests[k];
-        if (!r->windows[k].found || q->device_hz <= 0)
+        if (!looked_at(a, k) || q->device_hz <= 0)
             continue;
         double t = r->windows[k].duration_s;
         dd += r->windows[k].device_s * t;
@@ -36,7 +41,7 @@ static bool by_host(struct analysis *a) {
     int n = 0;
     for (int k = 0; k < r->n_windows; k++) {
         const struct measure_request *q = &a->cap->requests[k];
-        if (!r->windows[k].found || q->start_ns == 0 || q->done_ns <= q->start_ns)
+        if (!looked_at(a, k) || q->start_ns == 0 || q->done_ns <= q->start_ns)
             continue;
         host += (double)(q->done_ns - q->start_ns) * 1e-9;
         trace += r->windows[k].duration_s;

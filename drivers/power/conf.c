@@ -44,6 +44,12 @@ int power_conf_number(const json_t *conf, const char *key, double def, double mi
     return 0;
 }
 
+/* [-below, +*above]: the middle is a correction, half the width stays. */
+static void one_sided(double below, double *above, double *ret_corr) {
+    *ret_corr = (*above - below) / 2;
+    *above = (*above + below) / 2;
+}
+
 int power_conf_accuracy(const json_t *conf, struct power_accuracy *ret_acc, struct err *reterr) {
     struct power_accuracy a = {.kind = POWER_SPEC_UNKNOWN};
     const json_t *o = json_object_get(conf, "accuracy");
@@ -55,8 +61,11 @@ int power_conf_accuracy(const json_t *conf, struct power_accuracy *ret_acc, stru
         return err_set_at(reterr, JF_E_INVAL, "accuracy", "must be an object");
     }
     const char *kind = NULL;
+    double gain_below = 0, offset_below = 0;
     int r = power_conf_number(o, "current_gain", NAN, 0, 1, &a.current_gain, reterr);
     r = r < 0 ? r : power_conf_number(o, "current_offset_a", 0, 0, 10, &a.current_offset_a, reterr);
+    r = r < 0 ? r : power_conf_number(o, "current_gain_below", a.current_gain, 0, 1, &gain_below, reterr);
+    r = r < 0 ? r : power_conf_number(o, "current_offset_below_a", a.current_offset_a, 0, 10, &offset_below, reterr);
     r = r < 0 ? r : power_conf_number(o, "voltage_gain", 0, 0, 1, &a.voltage_gain, reterr);
     r = r < 0 ? r : power_conf_number(o, "voltage_offset_v", 0, 0, 100, &a.voltage_offset_v, reterr);
     r = r < 0 ? r : power_conf_string(o, "source", NULL, &a.source, reterr);
@@ -73,6 +82,8 @@ int power_conf_accuracy(const json_t *conf, struct power_accuracy *ret_acc, stru
     } else {
         return err_set_at(reterr, JF_E_INVAL, "accuracy.kind", "must be one of limit, k2, typical");
     }
+    one_sided(gain_below, &a.current_gain, &a.current_gain_corr);
+    one_sided(offset_below, &a.current_offset_a, &a.current_offset_corr_a);
     a.given = true;
     a.voltage_given = json_object_get(o, "voltage_gain") != NULL;
     *ret_acc = a;

@@ -14,6 +14,7 @@ int power_conf_number(const json_t *conf, const char *key, double def, double mi
 struct power_accuracy {
     bool given; /* the configuration has an `accuracy` object */
     bool voltage_given;
+    double current_gain_corr, current_offset_corr_a; /* middle of limits that are not symmetric, else 0 */
     double current_gain, current_offset_a, voltage_gain, voltage_offset_v;
     enum power_spec_kind kind;
     const char *source; /* borrowed from conf; NULL: not stated */

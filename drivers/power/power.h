@@ -45,6 +45,8 @@ struct power_range {
     double resolution_a; /* quantization step q */
     double shunt_ohm; /* burden: R(t) for RC smear and burden voltage; 0 unknown */
     enum power_spec_kind kind;
+    /* Limits that are not symmetric: true = reading * (1 + gain_corr_rel) + offset_corr_a, gain_rel and offset_a hold behind it. */
+    double gain_corr_rel, offset_corr_a;
 };
 
 struct power_info {

@@ -90,12 +90,14 @@ void jfk_average_pool(const struct jfk_pool *p, const int8_t *in, int8_t *out);
 void jfk_max_pool(const struct jfk_pool *p, const int8_t *in, int8_t *out);
 
 /* Mean over some axes: kept and reduced axes of the input, each outermost first, with the steps in the input. sum - n * in_zp is scaled by
- * mult, shift (which hold the division by n) or, litert, by scale rounded to nearest even (0 selects tflm). */
+ * mult, shift (which hold the division by n). litert (scale not 0): by scale, rounded to nearest even; with `quotient`, sum / n * scale + bias in
+ * floats, rounded half away from zero. */
 struct jfk_mean {
     int32_t kept[JFK_DIMS], kept_step[JFK_DIMS], cut[JFK_DIMS], cut_step[JFK_DIMS];
     int32_t n, in_zp, mult;
     int8_t shift;
-    float scale;
+    int8_t quotient;
+    float scale, bias;
     int32_t out_zp;
 };
 void jfk_mean(const struct jfk_mean *p, const int8_t *in, int8_t *out);

@@ -23,12 +23,26 @@ static int32_t sum_block(const int8_t *in, const int32_t *cells, const int32_t *
     return sum;
 }
 
+/* Half away from zero; |v| below 2^23. */
+static int32_t half_away(float v) {
+    int32_t whole = (int32_t)v;
+    float rest = v - (float)whole;
+    return whole + (rest >= 0.5f) - (rest <= -0.5f);
+}
+
+static int32_t mean_of(const struct jfk_mean *p, int32_t sum) {
+    int32_t acc = sum - p->n * p->in_zp;
+    if (p->quotient) {
+        volatile float product = (float)sum / (float)p->n * p->scale; /* not fused with the addition */
+        return half_away(product + p->bias);
+    }
+    return p->scale > 0.0f ? jfk_nearest_even((float)acc * p->scale) : jfk_multiply(acc, p->mult, p->shift);
+}
+
 void jfk_mean(const struct jfk_mean *p, const int8_t *in, int8_t *out) {
     int32_t at[JFK_DIMS] = {0}, place = 0;
     for (;;) {
-        int32_t acc = sum_block(in + place, p->cut, p->cut_step) - p->n * p->in_zp;
-        int32_t v = p->scale > 0.0f ? jfk_nearest_even((float)acc * p->scale) : jfk_multiply(acc, p->mult, p->shift);
-        *out++ = jfk_clamped(v, p->out_zp, -128, 127);
+        *out++ = jfk_clamped(mean_of(p, sum_block(in + place, p->cut, p->cut_step)), p->out_zp, -128, 127);
         int d = JFK_DIMS - 1;
         for (; d >= 0; d--) {
             place += p->kept_step[d];

@@ -339,6 +339,8 @@ static int ppk2_info(void *dev, struct power_info *ret_info) {
                                            .offset_a = p->acc.given ? p->acc.current_offset_a : 0,
                                            .resolution_a = ppk2_spec[r].step_a,
                                            .shunt_ohm = p->cal.mod[PPK2_R][r],
+                                           .gain_corr_rel = p->acc.given ? p->acc.current_gain_corr : 0,
+                                           .offset_corr_a = p->acc.given ? p->acc.current_offset_corr_a : 0,
                                            .kind = p->acc.given ? p->acc.kind : POWER_SPEC_TYPICAL};
     }
     if (p->acc.given) {

@@ -98,6 +98,8 @@ static int sk_info(void *dev, struct power_info *ret_info) {
                                        .offset_a = c->acc.current_offset_a,
                                        .resolution_a = c->resolution_a,
                                        .shunt_ohm = c->shunt_ohm,
+                                       .gain_corr_rel = c->acc.current_gain_corr,
+                                       .offset_corr_a = c->acc.current_offset_corr_a,
                                        .kind = c->acc.kind};
     i.voltage_gain_rel = c->acc.voltage_gain;
     i.voltage_offset_v = c->acc.voltage_offset_v;
