@@ -129,7 +129,7 @@ static int probe(const struct target_tool *t, char *dst, size_t size, struct err
     if (r < 0) {
         (void)err_prefix(reterr, "the version of %s is not known", t->name);
     } else if (!text || vendor_version_find(text, t->version_key, dst, size) < 0) {
-        r = err_set(reterr, JF_E_PARSE, "%s does not say its version: %.100s", t->name, text ? text : "");
+        r = err_set(reterr, JF_E_PARSE, "%s does not say its version; its last line: %.100s", t->name, last_line(&out));
     }
     bool fits = false;
     for (int i = 0; i < t->n_accept && r == 0; i++) {

@@ -67,6 +67,7 @@ int vendor_key(const struct vendor_job *j, const char *version, char dst[65], st
             char scale[32];
             (void)snprintf(scale, sizeof scale, "%.17g", t->reports[i].fields[k].scale);
             hash_text(&s, t->reports[i].fields[k].field);
+            hash_text(&s, t->reports[i].fields[k].line ? t->reports[i].fields[k].line : "");
             hash_text(&s, t->reports[i].fields[k].key);
             hash_text(&s, scale);
         }
