@@ -18,6 +18,7 @@ const struct cmd cmd_table[] = {
     {"compare", "compare RESULT RESULT... [OPTIONS]", "differences of results, with their uncertainty", cmd_compare},
     {"reanalyze", "reanalyze RESULT [OPTIONS]", "analyse a stored trace again: a new result", cmd_reanalyze},
     {"trace", "trace RESULT|TRACE [OPTIONS]", "plot a stored trace, its statistics, or download it", cmd_trace},
+    {"export", "export RESULT --as LAYOUT [OPTIONS]", "write a result's data in another tool's layout", cmd_export},
     {"import", "import DIR|TAR [OPTIONS]", "store a published energy session as a result", cmd_import},
     {"version", "version", "versions of client and daemon", cmd_version},
     {NULL, NULL, NULL, NULL},

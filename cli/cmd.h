@@ -25,6 +25,7 @@ int cmd_reanalyze(struct client *c, int argc, char **argv);
 int cmd_compare(struct client *c, int argc, char **argv);
 int cmd_trace(struct client *c, int argc, char **argv);
 int cmd_import(struct client *c, int argc, char **argv);
+int cmd_export(struct client *c, int argc, char **argv);
 int cmd_version(struct client *c, int argc, char **argv);
 
 /* Follows a job to its end: progress on a terminal, a line per change elsewhere; prints the result. */

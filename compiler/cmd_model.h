@@ -5,6 +5,7 @@
 
 #include "compiler/cmd.h"
 #include "compiler/emit.h"
+#include "compiler/layers.h"
 
 struct cmd_model {
     void *bytes; /* owned: the model's constants point into it */
@@ -31,6 +32,11 @@ int cmd_seed_parse(const char *s, uint32_t *ret_seed);
 /* Runs a built model on the input that `input` names: "lcg:SEED", or a file of exactly the input's size. *ret_arena is the
  * caller's to free. */
 int cmd_model_run(const struct cmd_model *m, const char *input, int8_t **ret_arena, struct cmd_crcs *ret_crcs, struct err *reterr) JF_MUST_CHECK;
+
+/* The bytes of that input. */
+int cmd_model_input(const struct cmd_model *m, const char *input, int8_t *dst, struct err *reterr) JF_MUST_CHECK;
+/* The same run, layer by layer; the model's hash and the input's name are noted. layers_done() frees it. */
+int cmd_model_layers(const struct cmd_model *m, const char *input, struct layers *ret_l, struct err *reterr) JF_MUST_CHECK;
 
 /* Letters, digits, _; at most 31, not a digit first: what a model may be called. */
 bool cmd_is_identifier(const char *s);

@@ -285,6 +285,7 @@ const struct api_route api_routes[] = {
     {"POST", P "/results/{}/reanalyze", api_reanalyze, API_BODY_JSON, NULL},
     {"GET", P "/compare", api_compare, API_BODY_NONE, " results allow "},
     {"GET", P "/results/{}/windows", api_result_windows, API_BODY_NONE, NULL},
+    {"GET", P "/results/{}/export", api_result_export, API_BODY_NONE, " as "},
     {"POST", P "/import", api_import_post, API_BODY_BYTES, NULL},
     {"GET", P "/traces/{}", api_trace_get, API_BODY_NONE, NULL},
     {"GET", P "/traces/{}/view", api_trace_view, API_BODY_NONE, " from_s to_s points "},

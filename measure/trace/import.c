@@ -182,22 +182,26 @@ static void compare(struct import_session *s, const char *what, int window, cons
                   v->computed);
 }
 
-/* Medians over the windows, then everything printed against everything computed. */
-static void conclude(struct import_session *s) {
+void import_medians(struct import_session *s) {
     double energy[IMPORT_MAX_WINDOWS], rate[IMPORT_MAX_WINDOWS];
-    bool eembc = s->format == IMPORT_EEMBC;
     for (int k = 0; k < s->n_windows; k++) {
         const struct import_window *w = &s->windows[k];
         energy[k] = w->energy_j * 1e6 / (double)w->inferences;
         rate[k] = (double)w->inferences / w->duration_s;
-        for (int f = 0; f < IMPORT_N_FIGURES; f++)
-            compare(s, figure_names[f], w->number, &w->figures[f]);
     }
     double median = measure_median(energy, (size_t)s->n_windows);
     s->per_inference_j = median / 1e6;
     s->throughput = measure_median(rate, (size_t)s->n_windows);
-    import_fixed(&s->median_energy, median, eembc ? 3 : 4);
+    import_fixed(&s->median_energy, median, s->format == IMPORT_EEMBC ? 3 : 4);
     import_fixed(&s->median_throughput, s->throughput, 3);
+}
+
+/* Everything printed against everything computed. */
+static void conclude(struct import_session *s) {
+    import_medians(s);
+    for (int k = 0; k < s->n_windows; k++)
+        for (int f = 0; f < IMPORT_N_FIGURES; f++)
+            compare(s, figure_names[f], s->windows[k].number, &s->windows[k].figures[f]);
     compare(s, "the median energy", -1, &s->median_energy);
     compare(s, "the median throughput", -1, &s->median_throughput);
 }

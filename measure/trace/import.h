@@ -43,7 +43,7 @@ struct import_window {
     int64_t a, b; /* samples [a, b) */
     int64_t inferences;
     double energy_j, duration_s;
-    double from_s; /* on the time line of all samples (mlcommons: of the runs behind each other) */
+    double from_s, to_s; /* on the time line of all samples (mlcommons: of the runs behind each other) */
     struct import_value figures[IMPORT_N_FIGURES];
 };
 

@@ -34,10 +34,14 @@ static void read_facts(const char *line, struct import_session *s) {
     struct import_facts *f = &s->facts;
     char text[32] = "";
     if (s->format == IMPORT_MLCOMMONS) {
+        if (strncmp(line, "Exported by joulefarm", 21) == 0)
+            (void)snprintf(f->runner, sizeof f->runner, "joulefarm, MLCommons layout");
         fact(line, "Device name retrieved: ", 0, f->board, sizeof f->board);
         fact(line, "Device model retrieved: ", 0, f->model, sizeof f->model);
         return;
     }
+    if (strstr(line, "session: m-exported-by-[joulefarm"))
+        (void)snprintf(f->runner, sizeof f->runner, "joulefarm, EEMBC layout");
     fact(line, "m-name-dut-[", ']', f->board, sizeof f->board);
     fact(line, "m-model-[", ']', f->model, sizeof f->model);
     fact(line, "parser: m-version[", ']', text, sizeof text);
