@@ -22,7 +22,7 @@ static int side(const char *path, enum numerics numerics, const char *input, str
     if (!is_model(path)) {
         return layers_read(path, ret_l, reterr);
     }
-    int r = cmd_model_build(path, numerics, &m, reterr);
+    int r = cmd_model_build(path, numerics, IR_PASSES_EXACT, &m, reterr);
     if (r < 0) {
         return r;
     }

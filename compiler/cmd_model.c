@@ -40,12 +40,14 @@ int cmd_model_read(const char *path, struct cmd_model *ret_m, struct err *reterr
     return 0;
 }
 
-int cmd_model_build(const char *path, enum numerics numerics, struct cmd_model *ret_m, struct err *reterr) {
+int cmd_model_build(const char *path, enum numerics numerics, enum ir_passes passes, struct cmd_model *ret_m, struct err *reterr) {
     int r = cmd_model_read(path, ret_m, reterr);
     if (r < 0) {
         return r;
     }
-    r = program_build(&ret_m->model, numerics, &ret_m->program, reterr);
+    ret_m->passes = passes;
+    r = ir_optimize(&ret_m->model, passes, &ret_m->changes, reterr);
+    r = r < 0 ? r : program_build(&ret_m->model, numerics, &ret_m->program, reterr);
     if (r < 0) {
         cmd_model_done(ret_m);
     }
@@ -53,13 +55,24 @@ int cmd_model_build(const char *path, enum numerics numerics, struct cmd_model *
 }
 
 bool cmd_model_open(const struct cmd *self, const char *path, const char *numerics_word, struct cmd_model *ret_m, int *ret_code) {
+    struct cmd_model_words how = CMD_MODEL_DEFAULTS;
+    how.numerics = numerics_word;
+    return cmd_model_open_as(self, path, &how, ret_m, ret_code);
+}
+
+bool cmd_model_open_as(const struct cmd *self, const char *path, const struct cmd_model_words *how, struct cmd_model *ret_m, int *ret_code) {
     enum numerics numerics;
+    enum ir_passes passes;
     struct err e = {0};
-    if (numerics_parse(numerics_word, &numerics) < 0) {
-        *ret_code = cmd_misuse(self, "--numerics is tflm or litert, not \"%s\"", numerics_word);
+    if (numerics_parse(how->numerics, &numerics) < 0) {
+        *ret_code = cmd_misuse(self, "--numerics is tflm or litert, not \"%s\"", how->numerics);
         return false;
     }
-    if (cmd_model_build(path, numerics, ret_m, &e) < 0) {
+    if (ir_passes_parse(how->passes, &passes) < 0) {
+        *ret_code = cmd_misuse(self, "--passes is none, exact or rounding, not \"%s\"", how->passes);
+        return false;
+    }
+    if (cmd_model_build(path, numerics, passes, ret_m, &e) < 0) {
         *ret_code = cmd_fail(&e, path);
         return false;
     }

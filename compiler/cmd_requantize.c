@@ -276,7 +276,7 @@ static int run(const struct cmd *self, int argc, char **argv) {
         return cmd_misuse(self, "--out DIR and --name ID (letters, digits, _; at most 31) belong together");
     }
     w.path = words[0];
-    if (cmd_model_build(w.path, w.numerics, &m, &e) < 0) {
+    if (cmd_model_build(w.path, w.numerics, IR_PASSES_EXACT, &m, &e) < 0) {
         return cmd_fail(&e, w.path);
     }
     int r = set_open(w.set, &set, &e);

@@ -62,11 +62,13 @@ static int write_layers(const char *name, const char *input, const char *path, c
 }
 
 static int run(const struct cmd *self, int argc, char **argv) {
-    const char *input = "lcg:1", *numerics_word = "tflm", *layers = NULL, *words[1];
+    struct cmd_model_words how = CMD_MODEL_DEFAULTS;
+    const char *input = "lcg:1", *layers = NULL, *words[1];
     bool crc = false, json = false;
     const struct cmd_option rows[] = {
         {"--input", "FILE|lcg:SEED", "bytes of the input tensor, or the reference sequence with that seed (default lcg:1)", &input, NULL},
-        {"--numerics", "tflm|litert", CMD_NUMERICS_HELP, &numerics_word, NULL},
+        {"--numerics", "tflm|litert", CMD_NUMERICS_HELP, &how.numerics, NULL},
+        {"--passes", "none|exact|rounding", CMD_PASSES_HELP, &how.passes, NULL},
         {"--layers", "FILE", "also write every layer's output there, for `jf-model diff`", &layers, NULL},
         {"--crc", NULL, "print the CRC-32 of all node outputs and of the last", NULL, &crc},
         {"--json", NULL, "machine-readable output", NULL, &json},
@@ -75,7 +77,7 @@ static int run(const struct cmd *self, int argc, char **argv) {
     struct cmd_words w = {"MODEL.tflite", 1, 1, 0, words};
     struct cmd_model m;
     int code;
-    if (!cmd_parse(self, argc, argv, rows, &w, &code) || !cmd_model_open(self, words[0], numerics_word, &m, &code)) {
+    if (!cmd_parse(self, argc, argv, rows, &w, &code) || !cmd_model_open_as(self, words[0], &how, &m, &code)) {
         return code;
     }
     code = layers ? write_layers(words[0], input, layers, &m) : CMD_DONE;

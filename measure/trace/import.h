@@ -54,6 +54,8 @@ struct import_facts {
     char board[64];    /* the vendor string that the board answered */
     char model[16];    /* "kws01" */
     double voltage_v;  /* of the supply: the last one the log tells of (eembc), of all runs (mlcommons) */
+    char inputs[IMPORT_MAX_WINDOWS][48]; /* names of the input files, as loaded; one that is too long is none */
+    int n_inputs;
 };
 
 struct import_session {

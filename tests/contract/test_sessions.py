@@ -81,6 +81,7 @@ def stored(farm, folder, volts):
     tap.check(abs(span["energy_j"] / windows[1]["energy_j"] - 1) < 2e-4, "its trace holds the same energy (to a sample at the window's ends)", (span, windows[1]))
     listed = farm.api("GET", "/results?origin=imported")[1]["items"]
     tap.check(listed[0]["id"] == rid and rid in farm.request("GET", "/api/v1/results.csv")[2].decode() and rid[-12:] in client(farm, "results").stdout, "it is listed like any other")
+    tap.check(r["provenance"]["inputs"][0] == "tst_000000_Stop_7.bin" and len(r["provenance"]["inputs"]) == 5, "the inputs are named", r["provenance"])
     blob = r["provenance"]["session"]
     tap.check(os.path.exists(os.path.join(farm.data, "blobs", "sessions", blob.split(":")[1])), "the session itself is kept", blob)
     return rid
@@ -108,6 +109,10 @@ def daemon_side():
         ids = [stored(farm, EEMBC, 1.8), stored(farm, MLCOMMONS, 1.8)]
         events = farm.api("GET", f"/events?after={first}")[1]["items"]
         tap.check([e["type"] for e in events] == ["result.created"] * 2, "each has its event", events)
+        status, doc = farm.api("GET", f"/compare?results={ids[0]},{ids[1]}")
+        tap.check(status == 409 and {u["key"] for u in doc["unlike"]} == {"window rule", "core clock"}, "sessions of two runners are not alike in rule; model, inputs and supply are", doc)
+        status, doc = farm.api("GET", f"/compare?results={ids[0]},{ids[1]}&allow=rule,core-clock")
+        tap.check(status == 200, "what is allowed is compared", doc)
         raw = tar(files_of(EEMBC))
         one, two = (farm.request("POST", "/api/v1/import", raw, {**kind, "Idempotency-Key": "k"})[2] for _ in range(2))
         tap.check(one == two and len(farm.api("GET", "/results")[1]["items"]) == 3, "the same key and body give the first answer", (one, two))

@@ -14,6 +14,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 HERE = os.path.join(ROOT, "tests/replay")
 sys.path.insert(0, HERE)
 import chain_models  # noqa: E402
+import operator_cases  # noqa: E402
 
 JF_MODEL = os.path.join(ROOT, "build/jf-model")
 CC = {"qemu-system-arm": "arm-none-eabi-gcc", "qemu-system-riscv32": "riscv64-unknown-elf-gcc"}
@@ -102,7 +103,7 @@ class Image:
         self.good = rows[-1:] == [["self-test", "good"]]
 
 
-def boards(t, folder, name, file, numerics, want, macs):
+def boards(t, folder, name, model, numerics, want, macs):
     nodes = {}
     for board, (tool, both, most) in BOARDS.items():
         if numerics not in both:
@@ -111,10 +112,10 @@ def boards(t, folder, name, file, numerics, want, macs):
             Tap.n += 1
             print(f"ok {Tap.n} - {name} {numerics}: {board} # SKIP {tool} or {CC[tool]} not installed")
             continue
-        i = Image(folder, board, f"firmware/models/{file}.tflite", name, numerics)
+        i = Image(folder, board, model, name, numerics)
         t.ok(i.good and tuple(i.seeds) == want, f"{name} {numerics} {board}: published checksums", i.text)
         nodes[board] = i.nodes
-        if numerics == "tflm" and macs > 2e6 and i.instructions:
+        if numerics == "tflm" and macs and macs > 2e6 and i.instructions:
             per_mac = i.instructions[0] / macs
             t.ok(0.1 < per_mac <= most, f"{name} {board}: {per_mac:.2f} instructions per multiply-accumulate, at most {most}", per_mac)
     distinct = {tuple(n) for n in nodes.values()}
@@ -135,6 +136,21 @@ def chains(t, folder):
             t.ok(i.good and i.seeds == want, f"chain {k} {board}: as on the host", (want, i.text))
 
 
+def every_operator(t, top):
+    """One network of all operators: what is emitted gives the checksums of the run on the host, whose operators test_operators_exact.py proves."""
+    model = f"{top}/all.tflite"
+    with open(model, "wb") as f:
+        f.write(operator_cases.all_operators())
+    for numerics in ("tflm", "litert"):
+        folder = f"{top}/all-{numerics}"
+        os.mkdir(folder)
+        code, text = call(JF_MODEL, "emit", model, "--name", "all", "--out", folder, "--numerics", numerics)
+        want = tuple(call(JF_MODEL, "run", model, "--crc", "--input", f"lcg:{seed}", "--numerics", numerics)[1].strip() for seed in (1, 2, 3))
+        t.ok(code == 0 and len(set(want)) == 3, f"every operator, {numerics}: emitted", text)
+        host(t, folder, "all", numerics, want)
+        boards(t, folder, "all", model, numerics, want, None)
+
+
 def sections(t, folder, name):
     obj = f"{folder}/{name}.o"
     code, text = call("arm-none-eabi-gcc", "-mcpu=cortex-m7", "-std=c99", "-O3", "-I.", f"-I{folder}", "-c", f"{folder}/jfm_{name}.c", "-o", obj)
@@ -147,6 +163,7 @@ def sections(t, folder, name):
 def main():
     t = Tap()
     with tempfile.TemporaryDirectory() as top:
+        every_operator(t, top)
         for name, (file, macs, goldens) in MODELS.items():
             for numerics, want in goldens.items():
                 folder = f"{top}/{name}-{numerics}"
@@ -154,7 +171,7 @@ def main():
                 code, text = call(JF_MODEL, "emit", f"firmware/models/{file}.tflite", "--name", name, "--out", folder, "--numerics", numerics)
                 t.ok(code == 0 and sorted(os.listdir(folder)) == [f"jfm_{name}.c", f"jfm_{name}.h"], f"{name} {numerics}: emitted, two files", text)
                 host(t, folder, name, numerics, want)
-                boards(t, folder, name, file, numerics, want, macs)
+                boards(t, folder, name, f"firmware/models/{file}.tflite", numerics, want, macs)
                 if numerics == "tflm" and shutil.which(CC["qemu-system-arm"]):
                     sections(t, folder, name)
         chains(t, top)
