@@ -316,14 +316,22 @@ static int copy_out(FILE *from, struct err *reterr) {
     return fflush(stdout) == 0 ? 0 : err_set(reterr, JF_E_IO, "standard output cannot be written");
 }
 
+/* Into out, which it closes. */
+static int export_and_close(const char *path, const struct options *o, FILE *out, long *ret_size, struct err *reterr) {
+    int rc = export_to(path, o, out, reterr);
+    *ret_size = rc == 0 ? ftell(out) : 0;
+    rc = rc == 0 && !o->output ? copy_out(out, reterr) : rc;
+    if (fclose(out) != 0 && rc == 0)
+        rc = err_set_errno(reterr, JF_E_IO, errno, "the export cannot be written");
+    return rc;
+}
+
 static int cmd_export(const char *path, const struct options *o) {
     struct err e = {0};
+    long size = 0;
     FILE *out = o->output ? fopen(o->output, "wbx") : tmpfile();
-    int rc = out ? export_to(path, o, out, &e) : err_set_errno(&e, JF_E_IO, errno, "%s cannot be written", o->output ? o->output : "a temporary file");
-    long size = rc == 0 ? ftell(out) : 0;
-    rc = rc == 0 && !o->output ? copy_out(out, &e) : rc;
-    if (out && fclose(out) != 0 && rc == 0)
-        rc = err_set_errno(&e, JF_E_IO, errno, "the export cannot be written");
+    int rc = out ? export_and_close(path, o, out, &size, &e)
+                 : err_set_errno(&e, JF_E_IO, errno, "%s cannot be written", o->output ? o->output : "a temporary file");
     if (out && o->output && rc < 0)
         (void)remove(o->output);
     if (o->json && o->output)

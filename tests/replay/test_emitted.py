@@ -11,6 +11,9 @@ import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 HERE = os.path.join(ROOT, "tests/replay")
+sys.path.insert(0, HERE)
+import operator_cases  # noqa: E402
+
 WARN = "-Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror".split()
 # Checksums (all operators, last) for seeds 1 to 3 and multiply-accumulates: computed with an independent implementation that was compared with
 # TensorFlow Lite for Microcontrollers' reference kernels on every layer (tflm), and with tfjs-tflite (litert).
@@ -78,9 +81,25 @@ def board(t, folder, name, numerics, want, macs, machine, cpu):
     code, text = call("qemu-system-arm", "-M", machine, "-nographic", "-monitor", "none", "-serial", "none", "-icount", "shift=0",
                       "-semihosting-config", "enable=on,target=native", "-kernel", elf)
     t.ok(equal(text, want), f"{name} {numerics} {cpu}: under qemu: published checksums", text)
-    if numerics == "tflm" and parse(text):
+    if numerics == "tflm" and macs and parse(text):
         per_mac = int(parse(text)[0][3], 16) * NS_PER_TICK / macs
         t.ok(0.5 < per_mac <= INSTRUCTIONS_PER_MAC, f"{name} {cpu}: {per_mac:.2f} instructions per multiply-accumulate, at most {INSTRUCTIONS_PER_MAC:.0f}", per_mac)
+
+
+def every_operator(t, top, missing):
+    """One network of all operators: what is emitted gives the checksums of the run on the host, whose operators test_operators_exact.py proves."""
+    model = f"{top}/all.tflite"
+    with open(model, "wb") as f:
+        f.write(operator_cases.all_operators())
+    for numerics in ("tflm", "litert"):
+        folder = f"{top}/all-{numerics}"
+        os.mkdir(folder)
+        code, text = call(f"{ROOT}/build/jf-model", "emit", model, "--name", "all", "--out", folder, "--numerics", numerics)
+        want = tuple(call(f"{ROOT}/build/jf-model", "run", model, "--crc", "--input", f"lcg:{seed}", "--numerics", numerics)[1].strip() for seed in (1, 2, 3))
+        t.ok(code == 0 and len(set(want)) == 3, f"every operator, {numerics}: emitted", text)
+        host(t, folder, "all", numerics, want)
+        if not missing:
+            board(t, folder, "all", numerics, want, None, "mps2-an386", "cortex-m4")
 
 
 def sections(t, folder, name):
@@ -96,6 +115,7 @@ def main():
     t = Tap()
     missing = [x for x in ("arm-none-eabi-gcc", "qemu-system-arm") if not shutil.which(x)]
     with tempfile.TemporaryDirectory() as top:
+        every_operator(t, top, missing)
         for name, (file, macs, goldens) in MODELS.items():
             for numerics, want in goldens.items():
                 folder = f"{top}/{name}-{numerics}"
