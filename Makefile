@@ -155,11 +155,11 @@ unit: $(UNIT_BIN)
 .PHONY: demo check check-asan check-tsan lint fuzz soak bench install rules contract replay e2e fuzz-seeds setup-demo setup-check
 demo: ; @./setup.sh demo && $(MAKE) --no-print-directory all && tests/e2e/demo.py $(if $(DEMO_EXIT),--exit) $(DEMO_ARGS)
 
-# build, rules, unit, contract, replay, fuzz seeds, end to end; closes with one line of counts
+# build, rules, unit, contract, replay, oracle, fuzz seeds, end to end; closes with one line of counts
 check: ; @./setup.sh check && $(MAKE) --no-print-directory all && $(MAKE) --no-print-directory check-run
 .PHONY: check-run
 check-run:
-	@rm -f $(B)/tally; bad=0; for t in rules unit contract replay fuzz-seeds e2e; do \
+	@rm -f $(B)/tally; bad=0; for t in rules unit contract replay oracle fuzz-seeds e2e; do \
 	    $(MAKE) --no-print-directory TALLY=$(B)/tally $$t || bad=1; done; \
 	  awk '{p+=$$1; f+=$$2; s+=$$3} END {printf "%d passed, %d failed, %d skipped\n", p, f, s; exit f > 0}' $(B)/tally && [ $$bad = 0 ]
 TALLY ?=
@@ -191,7 +191,7 @@ lint-run:
 
 soak: ; @./setup.sh check && $(MAKE) --no-print-directory all && tests/e2e/soak.py
 # what `jf-model firmware` compiles
-INSTALL_FIRMWARE := firmware/LICENSE $(sort $(wildcard firmware/runtime/*.[ch] firmware/harness/*.[ch] firmware/include/*.h firmware/boards/*/*))
+INSTALL_FIRMWARE := firmware/LICENSE $(sort $(wildcard firmware/runtime/*.[ch] firmware/harness/*.[ch] firmware/include/*.h firmware/boards/*/*.* firmware/boards/*/*/*.*))
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/joulefarm/boards $(DESTDIR)$(PREFIX)/share/joulefarm/targets $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 755 $(READY:%=$(B)/%) $(DESTDIR)$(PREFIX)/bin
@@ -205,7 +205,7 @@ install: all
 help:
 	@echo 'make            build everything into build/'
 	@echo 'make demo       three virtual benches, four models, a table, a page (DEMO_EXIT=1: end after the table)'
-	@echo 'make check      rules, unit, contract, replay, fuzz seeds, end to end'
+	@echo 'make check      rules, unit, contract, replay, oracle, fuzz seeds, end to end'
 	@echo 'make check-asan check-tsan lint fuzz (FUZZ_S=300) soak bench install'
 
 # module-specific rules live beside this file's generic ones; each is short and owned by its module
@@ -216,5 +216,6 @@ help:
 -include tests/fuzz/fuzz.mk
 -include tests/bench/bench.mk
 -include tests/bench/coverage.mk
+-include tests/oracle/oracle.mk
 
 -include $(shell find $(B)/obj $(B)/unit -name '*.d' 2>/dev/null)

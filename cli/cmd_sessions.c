@@ -180,7 +180,8 @@ static int export_one(struct client *c, const char *word, const char *as, const 
 int cmd_export(struct client *c, int argc, char **argv) {
     static const char *const layouts[] = {"eembc", "mlcommons", "sr", "csv", "npy"};
     const char *as = NULL, *output = NULL;
-    bool help = false, known = false;
+    const char *layout = NULL;
+    bool help = false;
     const struct opt_row rows[] = {{"as", OPT_TEXT, &as, 0, 0, "LAYOUT", "eembc, mlcommons, sr, csv or npy"},
                                    {"output", OPT_TEXT, &output, 0, 0, "FILE", "write this file (default: named after the result)"},
                                    {"help", OPT_FLAG, &help, 0, 0, NULL, "this text"},
@@ -198,14 +199,14 @@ int cmd_export(struct client *c, int argc, char **argv) {
         return cmd_help("export", rows);
     }
     for (size_t i = 0; as && i < sizeof layouts / sizeof layouts[0]; i++) {
-        known = known || strcmp(as, layouts[i]) == 0;
+        layout = strcmp(as, layouts[i]) == 0 ? layouts[i] : layout;
     }
-    if (r == 0 && (n != 1 || !known)) {
+    if (r == 0 && (n != 1 || !layout)) {
         r = err_set(&e, JF_E_INVAL, "export wants one result and --as eembc, mlcommons, sr, csv or npy");
     }
     if (r < 0) {
         (void)cmd_fail(&e);
         return EXIT_USAGE;
     }
-    return export_one(c, words[0], as, output);
+    return layout ? export_one(c, words[0], layout, output) : EXIT_USAGE;
 }

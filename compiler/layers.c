@@ -97,7 +97,7 @@ json_t *layers_json(const struct layers *l) {
         const struct layer *y = &l->list[i];
         char crc[12];
         (void)snprintf(crc, sizeof crc, "%08" PRIx32, y->crc);
-        json_t *o = json_pack("{s:i,s:s,s:s,s:i,s:f,s:i,s:s}", "node", y->node, "op", y->op, "tensor", y->tensor, "elements", y->n, "scale", y->scale, "zero_point", y->zero_point, "crc32", crc);
+        json_t *o = json_pack("{s:i,s:i,s:s,s:s,s:i,s:f,s:i,s:s}", "node", y->node, "index", y->index, "op", y->op, "tensor", y->tensor, "elements", y->n, "scale", y->scale, "zero_point", y->zero_point, "crc32", crc);
         if (y->values) {
             json_t *values = json_array();
             for (int32_t k = 0; k < y->n; k++) {

@@ -31,7 +31,7 @@ void layers_done(struct layers *l);
 /* The outputs of every node, in order of execution, for an input of the model's size. JF_E_NOMEM. */
 int layers_run(const struct program *p, const int8_t *input, struct layers *ret_l, struct err *reterr) JF_MUST_CHECK;
 
-/* {"format":"joulefarm-layers-1","model_sha256","numerics","input","layers":[{"node","op","tensor","elements","scale","zero_point","crc32",
+/* {"format":"joulefarm-layers-1","model_sha256","numerics","input","layers":[{"node","index","op","tensor","elements","scale","zero_point","crc32",
  * "values":[...]}...]}. New reference; NULL: no memory. */
 json_t *layers_json(const struct layers *l);
 /* Such a document, or a board's transcript: lines that contain m-jf-layer-[K,N,CRC32] (firmware/harness/jf_ext.c), K counting from 0.

@@ -161,7 +161,9 @@ static int copy_cells(const struct of_session *t, int64_t from, int64_t n, struc
     if (!uj)
         return err_set(reterr, JF_E_NOMEM, "no memory for %lld energies", (long long)n);
     memcpy(uj, t->k->energy_uj + from, (size_t)n * sizeof *uj);
-    *ret_g = (struct export_grid){t->s->rate_hz, n, uj};
+    ret_g->rate_hz = t->s->rate_hz;
+    ret_g->n = n;
+    ret_g->uj = uj;
     return 0;
 }
 

@@ -24,10 +24,11 @@ static void spread(struct fill *f, double x, double uj) {
     hi = fabs(hi - near) < 1e-9 * f->wide ? near : hi;
     near = floor(lo + 0.5);
     lo = fabs(lo - near) < 1e-9 * f->wide ? near : lo;
-    for (double c = floor(lo); c < hi; c += 1) {
-        double part = (fmin(hi, c + 1) - fmax(lo, c)) / (hi - lo);
-        if (c >= 0 && c < (double)f->n)
-            f->sum[(int64_t)c] += uj * part;
+    int64_t end = (int64_t)ceil(hi);
+    for (int64_t c = (int64_t)floor(lo); c < end; c++) {
+        double part = (fmin(hi, (double)(c + 1)) - fmax(lo, (double)c)) / (hi - lo);
+        if (c >= 0 && c < f->n)
+            f->sum[c] += uj * part;
     }
 }
 

@@ -71,11 +71,10 @@ int export_csv(struct trace_reader *r, FILE *out, struct err *reterr) {
 
 /* NumPy enhancement proposal 1 / numpy.lib.format, version 1.0: magic, version, u16 length, a dictionary padded with spaces. */
 static void npy_head(FILE *out, int64_t n) {
+    static const char magic[10] = {'\x93', 'N', 'U', 'M', 'P', 'Y', 1, 0, (char)((NPY_HEAD - 10) & 0xff), (char)((NPY_HEAD - 10) >> 8)};
     char text[NPY_HEAD];
     memset(text, ' ', sizeof text);
-    memcpy(text, "\x93NUMPY\x01\x00", 8);
-    text[8] = (char)((NPY_HEAD - 10) & 0xff);
-    text[9] = (char)((NPY_HEAD - 10) >> 8);
+    memcpy(text, magic, sizeof magic);
     int used = snprintf(text + 10, sizeof text - 10,
                         "{'descr': [('time_s', '<f8'), ('current_a', '<f4'), ('voltage_v', '<f8'), ('markers', '|u1')], 'fortran_order': False, "
                         "'shape': (%lld,), }",

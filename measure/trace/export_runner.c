@@ -150,7 +150,9 @@ static int eembc_files(const struct export_grid *g, const struct export_facts *f
 int export_eembc(const struct export_energies *e, const struct export_facts *f, FILE *out, struct err *reterr) {
     struct export_grid g = {0};
     struct import_session *s = calloc(1, sizeof *s);
-    int rc = s ? e->whole(e->self, &g, reterr) : err_set(reterr, JF_E_NOMEM, "no memory for a session");
+    if (!s)
+        return err_set(reterr, JF_E_NOMEM, "no memory for a session");
+    int rc = e->whole(e->self, &g, reterr);
     rc = rc < 0 ? rc : eembc_windows(&g, f, s, reterr);
     rc = rc < 0 ? rc : eembc_files(&g, f, s, out, reterr);
     export_grid_done(&g);
@@ -257,7 +259,9 @@ static int mlcommons_files(const struct export_energies *e, const struct export_
 
 int export_mlcommons(const struct export_energies *e, const struct export_facts *f, FILE *out, struct err *reterr) {
     struct import_session *s = calloc(1, sizeof *s);
-    int rc = s ? mlcommons_files(e, f, s, out, reterr) : err_set(reterr, JF_E_NOMEM, "no memory for a session");
+    if (!s)
+        return err_set(reterr, JF_E_NOMEM, "no memory for a session");
+    int rc = mlcommons_files(e, f, s, out, reterr);
     free(s);
     return rc;
 }

@@ -298,7 +298,7 @@ void import_samples_done(struct import_samples *k) {
 int import_samples_grow(struct import_samples *keep, int64_t n, float **ret_at, struct err *reterr) {
     float *more = realloc(keep->energy_uj, (size_t)(keep->n + n) * sizeof *more);
     if (!more)
-        return err_set(reterr, JF_E_NOMEM, "no memory for %lld samples", (long long)(keep->n + n));
+        return err_set(reterr, JF_E_NOMEM, "no memory for %lld more samples", (long long)n);
     keep->energy_uj = more;
     *ret_at = more + keep->n;
     keep->n += n;

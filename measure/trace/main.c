@@ -285,7 +285,7 @@ static bool is_trace(const char *path) {
 
 static int export_to(const char *path, const struct options *o, FILE *out, struct err *reterr) {
     struct export_facts f = {0};
-    struct trace_reader *r;
+    struct trace_reader *r = NULL;
     if (!is_trace(path)) {
         struct import_session *s = malloc(sizeof *s);
         struct import_samples *k = calloc(1, sizeof *k);
@@ -299,7 +299,7 @@ static int export_to(const char *path, const struct options *o, FILE *out, struc
     }
     int rc = o->as == EXPORT_EEMBC || o->as == EXPORT_MLCOMMONS ? export_facts(path, o->document, &f, reterr) : 0;
     rc = rc == 0 ? trace_reader_open(path, &r, reterr) : rc;
-    if (rc < 0)
+    if (rc < 0 || !r)
         return rc;
     rc = export_trace(r, o->as, &f, out, reterr);
     trace_reader_close(r);
@@ -316,14 +316,22 @@ static int copy_out(FILE *from, struct err *reterr) {
     return fflush(stdout) == 0 ? 0 : err_set(reterr, JF_E_IO, "standard output cannot be written");
 }
 
+/* Into out, which it closes. */
+static int export_and_close(const char *path, const struct options *o, FILE *out, long *ret_size, struct err *reterr) {
+    int rc = export_to(path, o, out, reterr);
+    *ret_size = rc == 0 ? ftell(out) : 0;
+    rc = rc == 0 && !o->output ? copy_out(out, reterr) : rc;
+    if (fclose(out) != 0 && rc == 0)
+        rc = err_set_errno(reterr, JF_E_IO, errno, "the export cannot be written");
+    return rc;
+}
+
 static int cmd_export(const char *path, const struct options *o) {
     struct err e = {0};
+    long size = 0;
     FILE *out = o->output ? fopen(o->output, "wbx") : tmpfile();
-    int rc = out ? export_to(path, o, out, &e) : err_set_errno(&e, JF_E_IO, errno, "%s cannot be written", o->output ? o->output : "a temporary file");
-    long size = rc == 0 ? ftell(out) : 0;
-    rc = rc == 0 && !o->output ? copy_out(out, &e) : rc;
-    if (out && fclose(out) != 0 && rc == 0)
-        rc = err_set_errno(&e, JF_E_IO, errno, "the export cannot be written");
+    int rc = out ? export_and_close(path, o, out, &size, &e)
+                 : err_set_errno(&e, JF_E_IO, errno, "%s cannot be written", o->output ? o->output : "a temporary file");
     if (out && o->output && rc < 0)
         (void)remove(o->output);
     if (o->json && o->output)

@@ -146,7 +146,7 @@ def rule_header_self_sufficient(root):
 
 def rule_forbidden_text(root):
     bad = []
-    if os.path.isdir(os.path.join(root, ".git")):
+    if os.path.exists(os.path.join(root, ".git")):  # a file in a linked work tree
         listed = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True, check=True).stdout.split("\n")
     else:
         listed = [os.path.relpath(os.path.join(b, n), root) for b, _, ns in os.walk(root) for n in ns]
