@@ -181,7 +181,7 @@ static int read_pad(const struct reading *r) {
     if (v->type != IR_I8 || !v->data || v->elements != 1 || !ir_same_quantization(v, result(r))) {
         return refuse(r, "its value must be one constant int8 quantized as the output");
     }
-    r->n->pad_value = (int8_t)v->data[0];
+    r->n->pad_value = (v->data[0] ^ 0x80) - 128; /* two's complement of eight bits */
     return 0;
 }
 
