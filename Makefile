@@ -122,7 +122,7 @@ TEST_USES_daemon := daemon db trace measure base_proc base
 TEST_USES_cli := cli base
 TEST_USES_compiler := compiler runtime base_proc base
 TEST_USES_firmware := base
-TEST_USES_sim := sim base
+TEST_USES_sim := sim measure base
 UNIT_SRC := $(sort $(wildcard tests/unit/*/test_*.c))
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)
 
