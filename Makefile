@@ -58,7 +58,8 @@ PC_bench := jansson libsodium
 PC_db := sqlite3
 PC_daemon := libmicrohttpd jansson yaml-0.1 libelf libsodium
 PC_cli := libcurl jansson
-PC_compiler := libsodium jansson yaml-0.1
+PC_compiler := libsodium jansson yaml-0.1 libprotobuf-c
+CFLAGS_compiler := -I$(B)/gen
 PC_runtime :=
 PC_sim := unicorn jansson
 PC_base :=
@@ -78,6 +79,17 @@ $(foreach m,$(MODULES),$(eval $(call module,$(m))))
 $(B)/obj/%.o: %.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(MODCFLAGS) -MMD -MP -c $< -o $@
+
+# ONNX messages: generated from Debian's onnx.proto; the generated code is not ours to warn about
+ONNX_PROTO ?= /usr/include/onnx/onnx.proto
+$(B)/gen/onnx/onnx.pb-c.c: $(ONNX_PROTO)
+	$(call say,PROTOC,$@)
+	$(Q)mkdir -p $(B)/gen && protoc-c --proto_path=$(patsubst %/onnx/onnx.proto,%,$(ONNX_PROTO)) --c_out=$(B)/gen onnx/onnx.proto
+$(B)/obj/compiler/onnx.pb-c.o: $(B)/gen/onnx/onnx.pb-c.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) -I$(B)/gen $(CSTD) $(OPT) $(SANFLAGS) -w -c $< -o $@
+$(B)/lib/libcompiler.a: $(B)/obj/compiler/onnx.pb-c.o
+$(filter $(B)/obj/compiler/onnx%,$(OBJ_compiler)): | $(B)/gen/onnx/onnx.pb-c.c
 
 # ---- programs: program = main.c + modules --------------------------------------------------------------------
 PROGRAMS := joulefarmd joulefarm jf-bench jf-trace jf-model jf-vbench
@@ -143,11 +155,11 @@ unit: $(UNIT_BIN)
 .PHONY: demo check check-asan check-tsan lint fuzz soak bench install rules contract replay e2e fuzz-seeds setup-demo setup-check
 demo: ; @./setup.sh demo && $(MAKE) --no-print-directory all && tests/e2e/demo.py $(if $(DEMO_EXIT),--exit) $(DEMO_ARGS)
 
-# build, rules, unit, contract, replay, fuzz seeds, end to end; closes with one line of counts
+# build, rules, unit, contract, replay, oracle, fuzz seeds, end to end; closes with one line of counts
 check: ; @./setup.sh check && $(MAKE) --no-print-directory all && $(MAKE) --no-print-directory check-run
 .PHONY: check-run
 check-run:
-	@rm -f $(B)/tally; bad=0; for t in rules unit contract replay fuzz-seeds e2e; do \
+	@rm -f $(B)/tally; bad=0; for t in rules unit contract replay oracle fuzz-seeds e2e; do \
 	    $(MAKE) --no-print-directory TALLY=$(B)/tally $$t || bad=1; done; \
 	  awk '{p+=$$1; f+=$$2; s+=$$3} END {printf "%d passed, %d failed, %d skipped\n", p, f, s; exit f > 0}' $(B)/tally && [ $$bad = 0 ]
 TALLY ?=
@@ -168,7 +180,7 @@ check-tsan:
 	@JF_BUILD=$(CURDIR)/build/tsan tests/run.py --label tsan tests/e2e/test_measure.py tests/e2e/test_cancel.py
 
 LINT_SRC := $(foreach m,$(MODULES),$(SRC_$(m))) $(foreach p,$(READY),$(MAIN_$(p)))
-LINT_FLAGS = $(CPPFLAGS) $(CSTD) $(call pc,--cflags $(sort $(foreach m,$(MODULES),$(PC_$(m)))))
+LINT_FLAGS = $(CPPFLAGS) -I$(B)/gen $(CSTD) $(call pc,--cflags $(sort $(foreach m,$(MODULES),$(PC_$(m)))))
 lint: ; @./setup.sh lint && $(MAKE) --no-print-directory all && $(MAKE) --no-print-directory lint-run
 .PHONY: lint-run
 lint-run:
@@ -193,7 +205,7 @@ install: all
 help:
 	@echo 'make            build everything into build/'
 	@echo 'make demo       three virtual benches, four models, a table, a page (DEMO_EXIT=1: end after the table)'
-	@echo 'make check      rules, unit, contract, replay, fuzz seeds, end to end'
+	@echo 'make check      rules, unit, contract, replay, oracle, fuzz seeds, end to end'
 	@echo 'make check-asan check-tsan lint fuzz (FUZZ_S=300) soak bench install'
 
 # module-specific rules live beside this file's generic ones; each is short and owned by its module
@@ -204,5 +216,6 @@ help:
 -include tests/fuzz/fuzz.mk
 -include tests/bench/bench.mk
 -include tests/bench/coverage.mk
+-include tests/oracle/oracle.mk
 
 -include $(shell find $(B)/obj $(B)/unit -name '*.d' 2>/dev/null)

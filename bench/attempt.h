@@ -43,6 +43,7 @@ const struct sm_table *attempt_table(void);
 struct worker {
     const struct clock_src *clock;
     const struct power_driver *driver;
+    const struct power_driver *logic_driver; /* of the second instrument; NULL: none */
     const struct flash_runner *runner;
     const struct proc_sys *proc;
     json_t *root; /* owned: the bench's configuration */
@@ -101,6 +102,10 @@ struct attempt {
     struct tracer *tracer;
     struct power_info info;
     bool analyzer_open, streaming_started, acquiring;
+    struct capture *second; /* the logic analyzer, when the bench has one */
+    struct power_info second_info;
+    bool second_started;
+    unsigned sync_unit_us;
     bool supply_on, board_touched; /* the board may be in a state that is not the safe one */
     double supply_v;
 
@@ -137,6 +142,9 @@ int attempt_pause(struct attempt *a, int ms, struct err *reterr) JF_MUST_CHECK;
  * cancel makes the board safe, tells the daemon and ends the process. */
 int attempt_capture(struct attempt *a, const struct capture_request *q, int budget_ms, struct capture_reply *ret_rep,
                     struct err *reterr) JF_MUST_CHECK;
+/* The same for another capture thread than the analyzer's. */
+int attempt_capture_of(struct attempt *a, struct capture *c, const struct capture_request *q, int budget_ms, struct capture_reply *ret_rep,
+                       struct err *reterr) JF_MUST_CHECK;
 /* Switches the supply through the analyzer. */
 int attempt_supply(struct attempt *a, bool on, struct err *reterr) JF_MUST_CHECK;
 /* One operation of the flash runner, to its end. *ret_equal: FLASH_COMPARE; may be NULL. */
@@ -164,6 +172,15 @@ int stage_flash(struct attempt *a, struct err *reterr) JF_MUST_CHECK;
 int stage_arm(struct attempt *a, struct err *reterr) JF_MUST_CHECK;
 int stage_run(struct attempt *a, struct err *reterr) JF_MUST_CHECK;       /* windows.c */
 int run_start_board(struct attempt *a, struct err *reterr) JF_MUST_CHECK; /* start.c: recipe, boot, who are you */
+
+/* second.c: the second instrument, all no-ops on a bench without one. Markers then come from it, by a clock of its own; sync trains on line 0, which both
+ * see, bring the clocks together in the analysis. */
+int second_open(struct attempt *a, struct err *reterr) JF_MUST_CHECK;  /* after the analyzer */
+int second_start(struct attempt *a, struct err *reterr) JF_MUST_CHECK; /* after the analyzer's stream */
+/* One sync train; to be sent before each window and behind the last, in reach of no idle stretch. */
+int second_sync(struct attempt *a, struct err *reterr) JF_MUST_CHECK;
+int second_stop(struct attempt *a, struct err *reterr) JF_MUST_CHECK;
+json_t *second_json(const struct attempt *a); /* who it was, for the result; NULL: none */
 
 int stage_analyse(struct attempt *a, struct err *reterr) JF_MUST_CHECK; /* result.c */
 int stage_store(struct attempt *a, struct err *reterr) JF_MUST_CHECK;

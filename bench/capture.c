@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "bench/edges.h"
 #include "bench/item.h"
 
 #define PUMP_MS 50       /* longest wait of one pump: a request waits no longer */
@@ -33,7 +34,8 @@ struct capture {
     bool canceled;         /* power_dev_cancel was asked for: an ACQUIRE ends */
 
     /* capture thread only */
-    bool segment_end;
+    bool segment_end, markers_only;
+    struct edges edges; /* markers_only */
     int64_t lag_bucket_ns; /* smallest lag of the running second */
     int64_t bucket_start_ns;
 };
@@ -103,7 +105,7 @@ struct block_sums {
 
 static void block_sum(const struct power_block *b, double supply_v, struct block_sums *s) {
     memset(s, 0, sizeof *s);
-    for (uint32_t i = 0; i < b->count; i++) {
+    for (uint32_t i = 0; b->current_a && i < b->count; i++) {
         double a = (double)b->current_a[i];
         s->current += a;
         s->power += a * (b->voltage_v ? (double)b->voltage_v[i] : supply_v);
@@ -120,8 +122,8 @@ static void block_sum(const struct power_block *b, double supply_v, struct block
 
 static int on_block(void *user, const struct power_block *b) {
     struct capture *c = user;
-    struct item_block *copy = block_copy(b);
-    if (!copy) {
+    struct item_block *copy = c->markers_only ? NULL : block_copy(b);
+    if (!copy && !c->markers_only) {
         return JF_E_NOMEM;
     }
     struct block_sums s = {0};
@@ -153,7 +155,7 @@ static int on_block(void *user, const struct power_block *b) {
     if (b->flags & POWER_SEGMENT_END) {
         c->segment_end = true;
     }
-    int r = ring_put(c->ring, copy, RING_PUT_MS);
+    int r = copy ? ring_put(c->ring, copy, RING_PUT_MS) : edges_take(&c->edges, b);
     if (r < 0) {
         free(copy);
     }
@@ -201,6 +203,7 @@ static int do_open(struct capture *c, struct capture_reply *rep) {
     c->dev = dev;
     (void)pthread_mutex_unlock(&c->lock);
     r = power_dev_info(dev, &rep->info);
+    c->markers_only = r == 0 && (rep->info.caps & POWER_CAP_MARKERS_ONLY) != 0;
     return r < 0 ? err_set(&rep->err, r, "the analyzer does not say what it is") : 0;
 }
 
@@ -263,6 +266,8 @@ static int carry_out(struct capture *c, const struct capture_request *q, struct 
         return do_setup(c, q, rep);
     case CAPTURE_START:
         view_reset(c, false);
+        edges_done(&c->edges);
+        edges_init(&c->edges, c->ring);
         r = power_dev_start(c->dev, &rep->err);
         if (r >= 0) {
             (void)pthread_mutex_lock(&c->lock);
@@ -279,6 +284,7 @@ static int carry_out(struct capture *c, const struct capture_request *q, struct 
     case CAPTURE_STOP:
         running_end(c, 0, NULL);
         r = power_dev_stop(c->dev, &rep->err);
+        r = r < 0 || !c->markers_only ? r : edges_flush(&c->edges);
         return r < 0 ? r : 0;
     case CAPTURE_SUPPLY:
         return do_supply(c, q, rep);
@@ -345,6 +351,7 @@ int capture_new(const struct power_driver *drv, const json_t *conf, const struct
     c->conf = conf;
     c->clock = clock;
     c->ring = ring;
+    edges_init(&c->edges, ring);
     c->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (c->event_fd < 0) {
         (void)err_set_errno(reterr, JF_E_IO, errno, "eventfd");
@@ -452,6 +459,7 @@ void capture_free(struct capture *c) {
         (void)pthread_cond_destroy(&c->changed);
         (void)pthread_mutex_destroy(&c->lock);
         (void)close(c->event_fd);
+        edges_done(&c->edges);
         free(c);
     }
 }

@@ -68,8 +68,8 @@ struct capture_view {
 
 struct capture;
 
-/* conf: the bench's analyzer object, borrowed for the capture's life. ring: receives struct item_block *
- * (bench/item.h), borrowed. */
+/* conf: the bench's analyzer object, borrowed for the capture's life. ring: receives struct item_block * (bench/item.h),
+ * or, from a logic analyzer, its changes of level as events (bench/edges.h); borrowed. */
 int capture_new(const struct power_driver *drv, const json_t *conf, const struct clock_src *clock, struct ring *ring,
                 struct capture **ret_c, struct err *reterr) JF_MUST_CHECK;
 int capture_event_fd(const struct capture *c); /* readable when a reply or an error waits */

@@ -103,6 +103,15 @@ int bench_conf_parse(const json_t *root, struct bench_conf *ret_c, struct err *r
     c.unit_serial = text_or(c.board, "serial", "");
     c.runner = text_or(c.probe, "runner", "openocd");
     c.driver = text_or(c.analyzer, "driver", "");
+    c.logic = json_object_get(root, "logic");
+    if (c.logic && !json_is_object(c.logic)) {
+        return err_set_at(reterr, JF_E_INVAL, "logic", "logic must be an object");
+    }
+    c.logic_driver = text_or(c.logic, "driver", "");
+    c.sync_line = (int)number_or(c.logic, "sync_line", 0);
+    if (c.sync_line < 0 || c.sync_line > 7) {
+        return err_set_at(reterr, JF_E_INVAL, "logic.sync_line", "logic.sync_line must be from 0 to 7");
+    }
     c.uart_path = text_or(uart, "path", NULL);
     c.uart_backend = text_or(uart, "backend", "auto");
     c.uart_baud = (int)number_or(uart, "baud", 115200);

@@ -22,6 +22,9 @@ struct bench_conf {
     const char *type_name, *unit_serial;
     const char *runner; /* flash runner's name */
     const char *driver; /* power driver's name */
+    const json_t *logic; /* object: a second instrument that delivers the markers; NULL: the analyzer does */
+    const char *logic_driver; /* its driver's name */
+    int sync_line; /* with it: which of the analyzer's own marker lines is on the wire of line 0 */
     const char *uart_path, *uart_backend;
     int uart_baud;
     bool via_interface; /* commands go through an interface board ("dut <command>%") */

@@ -56,7 +56,7 @@ static int open_tracer(struct attempt *a, struct err *reterr) {
 
 static int check_analyzer(struct attempt *a, struct err *reterr) {
     const struct bench_conf *c = &a->w->conf;
-    int need = c->scheme == MEASURE_SCHEME_PHASES ? 5 : 1;
+    int need = c->logic ? 1 : c->scheme == MEASURE_SCHEME_PHASES ? 5 : 1; /* with a logic analyzer only the wire that both see */
     if (a->info.n_markers < need) {
         return err_set(reterr, JF_E_UNSUPPORTED, "the marker scheme needs %d lines and the analyzer delivers %d", need,
                        a->info.n_markers);
@@ -127,6 +127,7 @@ int stage_prepare(struct attempt *a, struct err *reterr) {
     attempt_progress(a, -1, "opening analyzer, serial line and probe");
     int r = open_board(a, reterr);
     r = r < 0 ? r : open_analyzer(a, reterr);
+    r = r < 0 ? r : second_open(a, reterr);
     if (r == 0 && c->supply == CONF_SUPPLY_ANALYZER) {
         r = attempt_supply(a, true, reterr);
         r = r < 0 ? r : attempt_pause(a, SETTLE_MS, reterr);
@@ -193,5 +194,5 @@ int stage_arm(struct attempt *a, struct err *reterr) {
         }
         capture_get_view(a->capture, &v);
     }
-    return 0;
+    return second_start(a, reterr);
 }

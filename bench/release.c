@@ -68,6 +68,9 @@ bool stage_release(struct attempt *a, char *ret_text, size_t size) {
             spool_log(&a->spool, "worker", e.text);
         }
     }
+    if (second_stop(a, &e) < 0) {
+        spool_log(&a->spool, "worker", e.text);
+    }
     bool safe = make_safe(a, ret_text, size);
     bool safe_by_closing = a->w->conf.supply == CONF_SUPPLY_ANALYZER;
     if (a->capture) {
@@ -76,6 +79,13 @@ bool stage_release(struct attempt *a, char *ret_text, size_t size) {
         }
         capture_free(a->capture);
         a->capture = NULL;
+    }
+    if (a->second) {
+        if (capture_join(a->second, false, JOIN_MS) < 0) {
+            leave(a, "the logic analyzer's driver", safe);
+        }
+        capture_free(a->second);
+        a->second = NULL;
     }
     if (a->ring) {
         ring_close(a->ring);

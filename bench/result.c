@@ -67,6 +67,9 @@ void attempt_instrument(const struct power_info *p, struct measure_instrument *m
 static int fill_capture(struct attempt *a, struct err *reterr) {
     const struct bench_conf *c = &a->w->conf;
     attempt_instrument(&a->info, &a->cap->instrument);
+    if (a->second) {
+        a->cap->instrument.n_markers = a->second_info.n_markers; /* who delivers the markers decides */
+    }
     struct capture_view v = {0};
     capture_get_view(a->capture, &v);
     if (v.period_s > 0) {
@@ -101,7 +104,7 @@ static int stop_capture(struct attempt *a, struct err *reterr) {
     struct capture_reply rep;
     int r = attempt_capture(a, &q, 10000, &rep, reterr);
     a->streaming_started = false;
-    return r;
+    return r < 0 ? r : second_stop(a, reterr);
 }
 
 int stage_analyse(struct attempt *a, struct err *reterr) {
@@ -250,6 +253,7 @@ static json_t *result_json(const struct attempt *a, const struct measure_result 
     }
     put(r, "board", board_json(a));
     put(r, "analyzer", analyzer_json(a));
+    put(r, "logic", second_json(a));
     put(r, "memory", memory_json(a));
     put(r, "provenance", provenance_json(a));
     put_text(o, "attempt", a->id);

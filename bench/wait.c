@@ -9,7 +9,7 @@
 #include "bench/attempt.h"
 
 #define POLL_MS 100
-#define MAX_FDS 8
+#define MAX_FDS 9
 #define STUCK_MS 2000                    /* how long a capture call may overrun its budget or a cancel */
 #define SILENT_NS (3 * CLOCK_NS_PER_S)   /* a streaming analyzer without a sample for this long has stalled */
 #define LAG_NS (250 * CLOCK_NS_PER_MS)   /* samples this late ... */
@@ -124,6 +124,27 @@ static int watch_capture(struct attempt *a, struct err *reterr) {
     return 0;
 }
 
+/* The same for the second instrument; how late its samples come does not matter, only that none is missing. */
+static int watch_second(struct attempt *a, struct err *reterr) {
+    if (!a->second || !a->second_started || a->unwinding) {
+        return 0;
+    }
+    struct capture_view v;
+    capture_get_view(a->second, &v);
+    int64_t silent = clock_mono_ns(a->w->clock) - v.last_mono_ns;
+    if (v.error < 0) {
+        if (reterr) {
+            *reterr = v.err;
+        }
+        return attempt_blame(a, v.error == JF_E_FULL ? "host" : "analyzer", err_prefix(reterr, "the logic analyzer"));
+    }
+    if (v.running && silent > SILENT_NS) {
+        return attempt_blame(a, "analyzer",
+                             err_set(reterr, JF_E_STALLED, "the logic analyzer sent no sample for %.1f s", (double)silent / 1e9));
+    }
+    return 0;
+}
+
 static int64_t nearest(const struct attempt *a, int64_t until_ns) {
     int64_t t = until_ns;
     if (!a->unwinding) {
@@ -173,6 +194,9 @@ int attempt_wait(struct attempt *a, int64_t until_ns, struct err *reterr) {
     if (a->capture) {
         fds[n++] = (struct pollfd){.fd = capture_event_fd(a->capture), .events = POLLIN};
     }
+    if (a->second) {
+        fds[n++] = (struct pollfd){.fd = capture_event_fd(a->second), .events = POLLIN};
+    }
     if (a->tracer) {
         fds[n++] = (struct pollfd){.fd = tracer_event_fd(a->tracer), .events = POLLIN};
     }
@@ -202,6 +226,7 @@ int attempt_wait(struct attempt *a, int64_t until_ns, struct err *reterr) {
         }
     }
     r = watch_capture(a, reterr);
+    r = r < 0 ? r : watch_second(a, reterr);
     if (r < 0) {
         return r;
     }
@@ -247,25 +272,25 @@ _Noreturn static void abandon(struct attempt *a, const struct err *why) {
 }
 
 /* Waits for the posted request whatever happens, at most ms. */
-static bool settle(struct attempt *a, struct capture_reply *rep, int ms) {
+static bool settle(const struct attempt *a, struct capture *c, struct capture_reply *rep, int ms) {
     int64_t until = clock_mono_ns(a->w->clock) + ms * CLOCK_NS_PER_MS;
     for (;;) {
-        if (capture_poll(a->capture, rep) != 0) {
+        if (capture_poll(c, rep) != 0) {
             return true;
         }
         int left = clock_left_ms(a->w->clock, until, POLL_MS);
         if (left == 0) {
             return false;
         }
-        struct pollfd p = {capture_event_fd(a->capture), POLLIN, 0};
+        struct pollfd p = {capture_event_fd(c), POLLIN, 0};
         (void)poll(&p, 1, left);
     }
 }
 
-int attempt_capture(struct attempt *a, const struct capture_request *q, int budget_ms, struct capture_reply *ret_rep,
-                    struct err *reterr) {
+int attempt_capture_of(struct attempt *a, struct capture *c, const struct capture_request *q, int budget_ms, struct capture_reply *ret_rep,
+                       struct err *reterr) {
     const char *part = q->op == CAPTURE_SUPPLY ? "power" : "analyzer";
-    int r = capture_post(a->capture, q, reterr);
+    int r = capture_post(c, q, reterr);
     if (r < 0) {
         return attempt_blame(a, part, r);
     }
@@ -275,18 +300,18 @@ int attempt_capture(struct attempt *a, const struct capture_request *q, int budg
     int done = 0, stop = 0;
     while (!done && !stop) {
         stop = attempt_wait(a, until, &e);
-        done = capture_poll(a->capture, &rep);
+        done = capture_poll(c, &rep);
         if (!done && !stop && clock_mono_ns(a->w->clock) >= until) {
             stop = err_set(&e, JF_E_STALLED, "the analyzer's driver did not return within %d ms", budget_ms);
         }
     }
     if (!done) {
-        capture_cancel(a->capture);
-        if (!settle(a, &rep, STUCK_MS)) {
+        capture_cancel(c);
+        if (!settle(a, c, &rep, STUCK_MS)) {
             abandon(a, &e);
         }
     }
-    if (q->op == CAPTURE_OPEN && rep.result == 0) {
+    if (c == a->capture && q->op == CAPTURE_OPEN && rep.result == 0) {
         a->analyzer_open = true; /* also when canceled meanwhile: release closes it */
     }
     if (stop < 0) {
@@ -303,6 +328,11 @@ int attempt_capture(struct attempt *a, const struct capture_request *q, int budg
     }
     *ret_rep = rep;
     return 0;
+}
+
+int attempt_capture(struct attempt *a, const struct capture_request *q, int budget_ms, struct capture_reply *ret_rep,
+                    struct err *reterr) {
+    return attempt_capture_of(a, a->capture, q, budget_ms, ret_rep, reterr);
 }
 
 int attempt_supply(struct attempt *a, bool on, struct err *reterr) {

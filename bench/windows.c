@@ -260,6 +260,7 @@ static int one_window(struct attempt *a, const struct capture_request *setup, st
     int segment = block ? a->segment : -1;
     int input = a->n_inputs > 0 ? a->windows_done % a->n_inputs : -1;
     int r = upload(a, input, reterr);
+    r = r < 0 ? r : second_sync(a, reterr);
     r = r < 0 ? r : block ? arm_block(a, reterr) : wait_quiet(a, a->w->quiet_ms, reterr);
     if (r < 0) {
         return r;
@@ -322,6 +323,17 @@ static int lead_out(struct attempt *a, struct err *reterr) {
     return r;
 }
 
+/* The stretch before it is the idle one behind the last window. */
+static int last_sync(struct attempt *a, struct err *reterr) {
+    if (!a->second) {
+        return 0;
+    }
+    int64_t from = a->dut.last_byte_ns;
+    int r = wait_quiet(a, a->w->quiet_ms, reterr);
+    add_stretch(a, from, raw_now(a), -1);
+    return r < 0 ? r : second_sync(a, reterr);
+}
+
 static int run_windows(struct attempt *a, struct err *reterr) {
     bool block = a->info.shape == POWER_BLOCK;
     struct capture_request setup = {0};
@@ -336,6 +348,8 @@ static int run_windows(struct attempt *a, struct err *reterr) {
     }
     if (r == 0 && a->reset_seen) {
         ask_reset_cause(a);
+    } else if (r == 0) {
+        r = last_sync(a, reterr);
     }
     return r == 0 && !block ? lead_out(a, reterr) : r;
 }

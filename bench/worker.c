@@ -29,8 +29,13 @@ int worker_open(struct worker *ret_w, const char *bench_json, struct err *reterr
         goto fail_root;
     }
     w.driver = power_driver_by_name(w.conf.driver);
+    w.logic_driver = w.conf.logic ? power_driver_by_name(w.conf.logic_driver) : NULL;
     if (!w.driver) {
         r = err_set_at(reterr, JF_E_INVAL, "analyzer.driver", "power driver \"%.40s\" is not known", w.conf.driver);
+        goto fail_root;
+    }
+    if (w.conf.logic && !w.logic_driver) {
+        r = err_set_at(reterr, JF_E_INVAL, "logic.driver", "power driver \"%.40s\" is not known", w.conf.logic_driver);
         goto fail_root;
     }
     w.runner = flash_runner_by_name(w.conf.runner);

@@ -197,7 +197,7 @@ int client_download(struct client *c, const char *path, const char *file, struct
     curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, take_file);
     curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, f);
     curl_easy_setopt(c->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(c->curl, CURLOPT_LOW_SPEED_TIME, 30L);
+    curl_easy_setopt(c->curl, CURLOPT_LOW_SPEED_TIME, 150L); /* above the time that the daemon gives an export to be written */
     CURLcode code = curl_easy_perform(c->curl);
     long status = 0;
     curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
@@ -206,7 +206,9 @@ int client_download(struct client *c, const char *path, const char *file, struct
     } else if (code != CURLE_OK) {
         r = transport_error(c, code, reterr);
     } else if (status >= 400) {
-        r = err_set(reterr, code_of_status(status), "the server answered %ld for %s", status, path);
+        json_t *problem = json_load_file(part, 0, NULL);
+        r = problem_error(status, problem, reterr);
+        json_decref(problem);
     } else if (rename(part, file) != 0) {
         r = err_set_errno(reterr, JF_E_IO, errno, "%s cannot be written", file);
     }

@@ -9,15 +9,17 @@
 #include "cli/show.h"
 
 const struct cmd cmd_table[] = {
-    {"submit", "submit FIRMWARE.elf [OPTIONS]", "queue a measurement of a firmware image", cmd_submit},
+    {"submit", "submit FIRMWARE.elf | --model FILE [OPTIONS]", "queue a measurement of a firmware image or a model", cmd_submit},
     {"watch", "watch JOB", "follow a job: stage, progress, live power, result", cmd_watch},
     {"jobs", "jobs [JOB | OPTIONS]", "list jobs, or show one with its cause", cmd_jobs},
     {"cancel", "cancel JOB...", "cancel queued or running jobs", cmd_cancel},
     {"benches", "benches", "list benches with state, health and present job", cmd_benches},
+    {"models", "models [MODEL | OPTIONS]", "list uploaded models, or show what became of one", cmd_models},
     {"results", "results [RESULT | OPTIONS]", "list results, or show one with its uncertainty budget", cmd_results},
     {"compare", "compare RESULT RESULT... [OPTIONS]", "differences of results, with their uncertainty", cmd_compare},
     {"reanalyze", "reanalyze RESULT [OPTIONS]", "analyse a stored trace again: a new result", cmd_reanalyze},
     {"trace", "trace RESULT|TRACE [OPTIONS]", "plot a stored trace, its statistics, or download it", cmd_trace},
+    {"export", "export RESULT --as LAYOUT [OPTIONS]", "write a result's data in another tool's layout", cmd_export},
     {"import", "import DIR|TAR [OPTIONS]", "store a published energy session as a result", cmd_import},
     {"version", "version", "versions of client and daemon", cmd_version},
     {NULL, NULL, NULL, NULL},

@@ -23,8 +23,10 @@ int cmd_benches(struct client *c, int argc, char **argv);
 int cmd_results(struct client *c, int argc, char **argv);
 int cmd_reanalyze(struct client *c, int argc, char **argv);
 int cmd_compare(struct client *c, int argc, char **argv);
+int cmd_models(struct client *c, int argc, char **argv);
 int cmd_trace(struct client *c, int argc, char **argv);
 int cmd_import(struct client *c, int argc, char **argv);
+int cmd_export(struct client *c, int argc, char **argv);
 int cmd_version(struct client *c, int argc, char **argv);
 
 /* Follows a job to its end: progress on a terminal, a line per change elsewhere; prints the result. */

@@ -14,7 +14,7 @@
 static const char *progress_of(const json_t *job) {
     const char *state = show_text(job, "state");
     bool over = strcmp(state, "failed") == 0 || strcmp(state, "canceled") == 0;
-    return strcmp(state, "active") == 0 ? show_text(job, "stage") : over ? show_text(job, "cause.text") : "-";
+    return strcmp(state, "active") == 0 || strcmp(state, "queued") == 0 ? show_text(job, "stage") : over ? show_text(job, "cause.text") : "-";
 }
 
 /* "2026-11-21 10:42:14Z" of an RFC 3339 time. */
@@ -47,6 +47,9 @@ static int show_job(struct client *c, const char *word, bool json) {
     printf("stage     %s\nbench     %s\n", show_text(j, "stage"), bench_of(j));
     printf("asked     %s, %.0f windows\n", show_text(j, "method"), show_number(j, "windows"));
     printf("firmware  %s\n", show_text(j, "firmware"));
+    if (json_is_string(json_object_get(j, "model"))) {
+        printf("model     %s, numerics %s\n", show_text(j, "model"), show_text(j, "numerics"));
+    }
     printf("submitted %s\n", short_time(show_text(j, "created_at"), at));
     printf("finished  %s\nattempts  %.0f\nresult    %s\n", short_time(show_text(j, "finished_at"), at), show_number(j, "attempts"), show_text(j, "result"));
     const char *key;

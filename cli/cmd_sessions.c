@@ -159,3 +159,54 @@ int cmd_import(struct client *c, int argc, char **argv) {
     }
     return import_one(c, words[0], json);
 }
+
+static int export_one(struct client *c, const char *word, const char *as, const char *output) {
+    char id[CMD_ID], path[160], file[128];
+    struct err e = {0};
+    if (cmd_resolve(c, "/results", word, id, &e) < 0) {
+        return cmd_fail(&e);
+    }
+    (void)snprintf(path, sizeof path, "/results/%s/export", id);
+    cmd_query(path, sizeof path, "as", as);
+    bool tar = strcmp(as, "eembc") == 0 || strcmp(as, "mlcommons") == 0;
+    (void)snprintf(file, sizeof file, "%s%s%s.%s", cmd_short(id), tar ? "-" : "", tar ? as : "", tar ? "tar" : as);
+    if (client_download(c, path, output ? output : file, &e) < 0) {
+        return cmd_fail(&e);
+    }
+    printf("%s\n", output ? output : file);
+    return EXIT_OK;
+}
+
+int cmd_export(struct client *c, int argc, char **argv) {
+    static const char *const layouts[] = {"eembc", "mlcommons", "sr", "csv", "npy"};
+    const char *as = NULL, *output = NULL;
+    const char *layout = NULL;
+    bool help = false;
+    const struct opt_row rows[] = {{"as", OPT_TEXT, &as, 0, 0, "LAYOUT", "eembc, mlcommons, sr, csv or npy"},
+                                   {"output", OPT_TEXT, &output, 0, 0, "FILE", "write this file (default: named after the result)"},
+                                   {"help", OPT_FLAG, &help, 0, 0, NULL, "this text"},
+                                   {"", OPT_FLAG, NULL, 0, 0, NULL, NULL}};
+    const char *words[1];
+    size_t n;
+    struct err e = {0};
+    for (int i = 1; i < argc; i++) { /* -o as in other tools */
+        if (strcmp(argv[i], "-o") == 0) {
+            argv[i] = "--output";
+        }
+    }
+    int r = opts_parse(argc, argv, rows, words, 1, &n, &e);
+    if (r == 0 && help) {
+        return cmd_help("export", rows);
+    }
+    for (size_t i = 0; as && i < sizeof layouts / sizeof layouts[0]; i++) {
+        layout = strcmp(as, layouts[i]) == 0 ? layouts[i] : layout;
+    }
+    if (r == 0 && (n != 1 || !layout)) {
+        r = err_set(&e, JF_E_INVAL, "export wants one result and --as eembc, mlcommons, sr, csv or npy");
+    }
+    if (r < 0) {
+        (void)cmd_fail(&e);
+        return EXIT_USAGE;
+    }
+    return export_one(c, words[0], layout, output);
+}

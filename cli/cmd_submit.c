@@ -17,7 +17,7 @@ struct submit {
     struct opt_list inputs, labels;
     long long windows, inferences, warmup, priority, timeout_s, retries;
     double window_s, supply_v, rate_hz;
-    const char *expect_crc32;
+    const char *expect_crc32, *model, *numerics;
     bool dry_run, wait, json, help;
 };
 
@@ -72,11 +72,14 @@ static int check(const struct submit *s, unsigned long *ret_crc, struct err *ret
     return r;
 }
 
-static int make_job(struct client *c, const char *firmware, const struct submit *s, unsigned long crc, json_t **ret_job, struct err *reterr) {
-    json_t *job = json_pack("{s:s, s:s}", "firmware", firmware, "method", s->method);
+static int make_job(struct client *c, const char *program, const struct submit *s, unsigned long crc, json_t **ret_job, struct err *reterr) {
+    json_t *job = json_pack("{s:s, s:s}", s->model ? "model" : "firmware", program, "method", s->method);
     int r = 0;
     if (!job) {
         return err_set(reterr, JF_E_NOMEM, "no memory for the job");
+    }
+    if (s->model) {
+        json_object_set_new(job, "numerics", json_string(s->numerics));
     }
     json_object_set_new(job, s->bench ? "bench" : "board_type", json_string(s->bench ? s->bench : s->board_type));
     const struct {
@@ -125,13 +128,13 @@ static int make_job(struct client *c, const char *firmware, const struct submit 
 
 static int submit(struct client *c, const char *path, const struct submit *s, unsigned long crc) {
     struct err e = {0};
-    char *firmware = NULL;
+    char *program = NULL;
     json_t *job = NULL, *doc = NULL;
     int code;
-    int r = upload(c, "/firmware", path, &firmware, &e);
-    r = r < 0 ? r : make_job(c, firmware, s, crc, &job, &e);
+    int r = upload(c, s->model ? "/models" : "/firmware", path, &program, &e);
+    r = r < 0 ? r : make_job(c, program, s, crc, &job, &e);
     r = r < 0 ? r : client_json(c, "POST", s->dry_run ? "/jobs/validate" : "/jobs", job, &doc, &e);
-    free(firmware);
+    free(program);
     json_decref(job);
     if (r < 0) {
         return cmd_fail(&e);
@@ -150,9 +153,11 @@ static int submit(struct client *c, const char *path, const struct submit *s, un
 }
 
 int cmd_submit(struct client *c, int argc, char **argv) {
-    struct submit s = {.board_type = "nucleo-h7a3zi-q", .method = "quick", .windows = -1, .inferences = -1, .warmup = -1, .priority = -1,
+    struct submit s = {.board_type = "nucleo-h7a3zi-q", .method = "quick", .numerics = "tflm", .windows = -1, .inferences = -1, .warmup = -1, .priority = -1,
                        .timeout_s = -1, .retries = -1, .window_s = (double)NAN, .supply_v = (double)NAN, .rate_hz = (double)NAN};
     const struct opt_row rows[] = {
+        {"model", OPT_TEXT, &s.model, 0, 0, "FILE", "a model (.tflite or .onnx) that the farm compiles, instead of FIRMWARE.elf"},
+        {"numerics", OPT_TEXT, &s.numerics, 0, 0, "NUMERICS", "of a model: tflm (default) or litert"},
         {"bench", OPT_TEXT, &s.bench, 0, 0, "NAME", "run on this bench"},
         {"board-type", OPT_TEXT, &s.board_type, 0, 0, "TYPE", "run on any bench with this board (nucleo-h7a3zi-q)"},
         {"method", OPT_TEXT, &s.method, 0, 0, "METHOD", "quick, or mlperf-tiny (5 windows of at least 10.5 s)"},
@@ -180,8 +185,8 @@ int cmd_submit(struct client *c, int argc, char **argv) {
     if (r == 0 && s.help) {
         return cmd_help("submit", rows);
     }
-    if (r == 0 && n != 1) {
-        r = err_set(&e, JF_E_INVAL, "submit wants one firmware image (an ELF file)");
+    if (r == 0 && n + (s.model != NULL) != 1) {
+        r = err_set(&e, JF_E_INVAL, "submit wants one firmware image (an ELF file), or --model FILE");
     }
     unsigned long crc = 0;
     r = r < 0 ? r : check(&s, &crc, &e);
@@ -189,5 +194,5 @@ int cmd_submit(struct client *c, int argc, char **argv) {
         (void)cmd_fail(&e);
         return EXIT_USAGE;
     }
-    return submit(c, words[0], &s, crc);
+    return submit(c, s.model ? s.model : words[0], &s, crc);
 }

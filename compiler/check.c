@@ -105,7 +105,7 @@ static void check_node(struct run *c, int node) {
     if (!g || g->on_cpu) {
         enum target_effect effect = g || c->t->fallback ? TARGET_FALLBACK : TARGET_ILLEGAL;
         struct check_violation *x = add(c, node, "operator", 0, effect, g ? g->source : c->t->n_groups ? c->t->groups[0].source : "", NULL);
-        (void)snprintf(x->limit, sizeof x->limit, g ? "%.40s runs in software" : "%.40s is not among the operators of this target", op);
+        (void)snprintf(x->limit, sizeof x->limit, g ? "%.40s is supported in software only" : "%.40s is not among the operators of this target", op);
         c->r->cpu_nodes += effect == TARGET_FALLBACK;
         return;
     }

@@ -16,10 +16,12 @@ struct cmd {
 };
 
 extern const struct cmd cmd_check;
+extern const struct cmd cmd_diff;
 extern const struct cmd cmd_dump;
 extern const struct cmd cmd_emit;
 extern const struct cmd cmd_firmware;
 extern const struct cmd cmd_matrix;
+extern const struct cmd cmd_requantize;
 extern const struct cmd cmd_run;
 extern const struct cmd cmd_targets;
 extern const struct cmd cmd_vendor;

@@ -56,6 +56,46 @@ static bool same_limit(const struct check_violation *a, const struct check_viola
     return (a->node < 0) == (b->node < 0) && a->effect == b->effect && a->change == b->change && a->source == b->source && strcmp(a->rule, b->rule) == 0 && strcmp(a->limit, b->limit) == 0;
 }
 
+/* "nodes 0 to 3, 7: 128": the nodes at which the limit of violation `first` has the value of violation i, unless told before. */
+static void print_nodes(const struct cmd_model *m, const struct check_result *r, int first, int i) {
+    const struct check_violation *v = &r->violations[i];
+    int same = 0, from = -1, last = -1;
+    for (int k = first; k < r->n_violations; k++) {
+        bool equal = same_limit(&r->violations[k], v) && r->violations[k].value == v->value;
+        if (equal && k < i) {
+            return;
+        }
+        same += equal;
+    }
+    if (v->node < 0) {
+        printf("  model");
+    } else if (same == 1) {
+        printf("  node %d (%s)", v->node, ir_op_name(m->model.nodes[v->node].op));
+    }
+    for (int k = i; same > 1 && k <= r->n_violations; k++) {
+        const struct check_violation *x = k < r->n_violations ? &r->violations[k] : NULL;
+        if (x && (!same_limit(x, v) || x->value != v->value)) {
+            continue;
+        }
+        if (x && last >= 0 && x->node == last + 1) {
+            last = x->node;
+            continue;
+        }
+        if (last >= 0) {
+            printf(last > from ? " to %d" : "", last);
+        }
+        if (x) {
+            printf("%s %d", last < 0 ? "  nodes" : ",", x->node);
+            from = last = x->node;
+        }
+    }
+    if (strcmp(v->rule, "operator") == 0) {
+        printf("\n");
+    } else {
+        printf(": %" PRId64 "\n", v->value);
+    }
+}
+
 static void print_group(const struct cmd_model *m, const struct check_result *r, int first) {
     const struct check_violation *v = &r->violations[first];
     const char *then = v->effect == TARGET_FALLBACK ? ": runs on the CPU" : v->effect == TARGET_REQUANTIZE ? ": needs requantization" : "";
@@ -71,19 +111,8 @@ static void print_group(const struct cmd_model *m, const struct check_result *r,
         printf("\n%s must be %s%s\n", v->rule, v->limit, then);
     }
     for (int i = first; i < r->n_violations; i++) {
-        const struct check_violation *x = &r->violations[i];
-        if (!same_limit(x, v)) {
-            continue;
-        }
-        if (x->node < 0) {
-            printf("  model");
-        } else {
-            printf("  node %d (%s)", x->node, ir_op_name(m->model.nodes[x->node].op));
-        }
-        if (is_operator) {
-            printf("\n");
-        } else {
-            printf(": %" PRId64 "\n", x->value);
+        if (same_limit(&r->violations[i], v)) {
+            print_nodes(m, r, first, i);
         }
     }
     if (v->change) {

@@ -19,11 +19,13 @@ static int emit_model(const char *path, const char *id, const char *out, const c
 }
 
 static int run(const struct cmd *self, int argc, char **argv) {
-    const char *id = NULL, *out = NULL, *golden = "lcg:1", *numerics_word = "tflm", *kernels = "portable", *words[1];
+    struct cmd_model_words how = CMD_MODEL_DEFAULTS;
+    const char *id = NULL, *out = NULL, *golden = "lcg:1", *kernels = "portable", *words[1];
     const struct cmd_option rows[] = {
         {"--name", "ID", "name of the emitted model, part of its C identifiers", &id, NULL},
         {"--out", "DIR", "where jfm_ID.c and jfm_ID.h go", &out, NULL},
-        {"--numerics", "tflm|litert", CMD_NUMERICS_HELP, &numerics_word, NULL},
+        {"--numerics", "tflm|litert", CMD_NUMERICS_HELP, &how.numerics, NULL},
+        {"--passes", "none|exact|rounding", CMD_PASSES_HELP, &how.passes, NULL},
         {"--kernels", "portable|dsp|mve", "portable C99 (default), Cortex-M4/M7/M33 DSP, or Cortex-M55 Helium", &kernels, NULL},
         {"--golden", "lcg:SEED", "input whose checksums are embedded (default lcg:1)", &golden, NULL},
         CMD_END,
@@ -45,7 +47,7 @@ static int run(const struct cmd *self, int argc, char **argv) {
     if (cmd_seed_parse(golden, &seed) < 0) {
         return cmd_misuse(self, "--golden wants lcg:SEED, not \"%s\"", golden);
     }
-    if (!cmd_model_open(self, words[0], numerics_word, &m, &code)) {
+    if (!cmd_model_open_as(self, words[0], &how, &m, &code)) {
         return code;
     }
     code = emit_model(words[0], id, out, golden, isa, &m);

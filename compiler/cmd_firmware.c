@@ -28,7 +28,7 @@ static void name_from_file(const char *path, char *dst, size_t size) {
 
 struct wish {
     const char *model, *board, *out, *id, *golden, *firmware_dir, *mode;
-    bool json;
+    bool json, strict;
 };
 
 static int32_t arena_bytes(const struct firmware_request *q) { return q->info->packing ? q->info->packing->arena_bytes : q->program->arena_bytes; }
@@ -70,7 +70,7 @@ static int build(const struct wish *c, const struct cmd_model *m, const struct b
         return err_set(reterr, JF_E_INVAL, "--out is too long");
     }
     struct packing packing = {.nodes = NULL};
-    const struct firmware_request q = {.program = &m->program, .info = &i.info, .board = b, .firmware_dir = firmware_dir, .performance = strcmp(c->mode, "performance") == 0, .out = path};
+    const struct firmware_request q = {.program = &m->program, .info = &i.info, .board = b, .firmware_dir = firmware_dir, .performance = strcmp(c->mode, "performance") == 0, .strict = c->strict, .out = path};
     int r = cmd_model_info(m, c->model, c->id, c->golden, &i, reterr);
     if (r == 0 && b->isa != ISA_PORTABLE) {
         r = packing_build(&m->program, b->isa, &packing, reterr);
@@ -97,6 +97,7 @@ static int run(const struct cmd *self, int argc, char **argv) {
         {"--golden", "lcg:SEED", "input whose checksums are embedded (default lcg:1)", &c.golden, NULL},
         {"--mode", "energy|performance", "of the MLPerf Tiny protocol (default energy)", &c.mode, NULL},
         {"--firmware-dir", "DIR", "the firmware's sources (default: beside the program)", &c.firmware_dir, NULL},
+        {"--strict", NULL, "the compiler's warnings are errors", NULL, &c.strict},
         {"--json", NULL, "machine-readable output", NULL, &c.json},
         CMD_END,
     };

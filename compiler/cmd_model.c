@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "compiler/onnx.h"
 #include "compiler/tflite.h"
 #include "firmware/runtime/jf_model.h"
 
@@ -24,7 +25,12 @@ int cmd_model_read(const char *path, struct cmd_model *ret_m, struct err *reterr
     unsigned char hash[crypto_hash_sha256_BYTES];
     memset(m, 0, sizeof *m);
     int r = file_read(path, TFLITE_MAX_BYTES, &m->bytes, &m->n, reterr);
-    r = r < 0 ? r : tflite_read(m->bytes, m->n, &m->model, reterr);
+    if (r >= 0) { /* a .tflite carries its mark at byte 4; protobuf has none */
+        bool tflite = m->n >= 8 && memcmp((const char *)m->bytes + 4, "TFL3", 4) == 0;
+        size_t len = strlen(path);
+        bool onnx = !tflite && len > 5 && strcmp(path + len - 5, ".onnx") == 0;
+        r = onnx ? onnx_read(m->bytes, m->n, &m->model, reterr) : tflite_read(m->bytes, m->n, &m->model, reterr);
+    }
     if (r < 0) {
         cmd_model_done(m);
         return r;
@@ -34,12 +40,14 @@ int cmd_model_read(const char *path, struct cmd_model *ret_m, struct err *reterr
     return 0;
 }
 
-int cmd_model_build(const char *path, enum numerics numerics, struct cmd_model *ret_m, struct err *reterr) {
+int cmd_model_build(const char *path, enum numerics numerics, enum ir_passes passes, struct cmd_model *ret_m, struct err *reterr) {
     int r = cmd_model_read(path, ret_m, reterr);
     if (r < 0) {
         return r;
     }
-    r = program_build(&ret_m->model, numerics, &ret_m->program, reterr);
+    ret_m->passes = passes;
+    r = ir_optimize(&ret_m->model, passes, &ret_m->changes, reterr);
+    r = r < 0 ? r : program_build(&ret_m->model, numerics, &ret_m->program, reterr);
     if (r < 0) {
         cmd_model_done(ret_m);
     }
@@ -47,13 +55,24 @@ int cmd_model_build(const char *path, enum numerics numerics, struct cmd_model *
 }
 
 bool cmd_model_open(const struct cmd *self, const char *path, const char *numerics_word, struct cmd_model *ret_m, int *ret_code) {
+    struct cmd_model_words how = CMD_MODEL_DEFAULTS;
+    how.numerics = numerics_word;
+    return cmd_model_open_as(self, path, &how, ret_m, ret_code);
+}
+
+bool cmd_model_open_as(const struct cmd *self, const char *path, const struct cmd_model_words *how, struct cmd_model *ret_m, int *ret_code) {
     enum numerics numerics;
+    enum ir_passes passes;
     struct err e = {0};
-    if (numerics_parse(numerics_word, &numerics) < 0) {
-        *ret_code = cmd_misuse(self, "--numerics is tflm or litert, not \"%s\"", numerics_word);
+    if (numerics_parse(how->numerics, &numerics) < 0) {
+        *ret_code = cmd_misuse(self, "--numerics is tflm or litert, not \"%s\"", how->numerics);
         return false;
     }
-    if (cmd_model_build(path, numerics, ret_m, &e) < 0) {
+    if (ir_passes_parse(how->passes, &passes) < 0) {
+        *ret_code = cmd_misuse(self, "--passes is none, exact or rounding, not \"%s\"", how->passes);
+        return false;
+    }
+    if (cmd_model_build(path, numerics, passes, ret_m, &e) < 0) {
         *ret_code = cmd_fail(&e, path);
         return false;
     }
@@ -81,8 +100,7 @@ int cmd_seed_parse(const char *s, uint32_t *ret_seed) {
     return 0;
 }
 
-/* Fills the input from a seed or a file of exactly the right size. */
-static int fill_input(const struct cmd_model *m, const char *input, int8_t *dst, struct err *reterr) {
+int cmd_model_input(const struct cmd_model *m, const char *input, int8_t *dst, struct err *reterr) {
     int32_t n = m->model.tensors[m->model.input].elements;
     uint32_t seed;
     if (strncmp(input, "lcg:", 4) == 0) {
@@ -112,7 +130,7 @@ int cmd_model_run(const struct cmd_model *m, const char *input, int8_t **ret_are
     if (!arena) {
         return err_set(reterr, JF_E_NOMEM, "no memory for the arena");
     }
-    int r = fill_input(m, input, arena + m->program.offset[m->model.input], reterr);
+    int r = cmd_model_input(m, input, arena + m->program.offset[m->model.input], reterr);
     if (r < 0) {
         free(arena);
         return r;
@@ -121,6 +139,22 @@ int cmd_model_run(const struct cmd_model *m, const char *input, int8_t **ret_are
     program_run(&m->program, arena, add_crc, ret_crcs);
     *ret_arena = arena;
     return 0;
+}
+
+int cmd_model_layers(const struct cmd_model *m, const char *input, struct layers *ret_l, struct err *reterr) {
+    memset(ret_l, 0, sizeof *ret_l);
+    int8_t *in = malloc((size_t)m->model.tensors[m->model.input].elements);
+    if (!in) {
+        return err_set(reterr, JF_E_NOMEM, "no memory for the input");
+    }
+    int r = cmd_model_input(m, input, in, reterr);
+    r = r < 0 ? r : layers_run(&m->program, in, ret_l, reterr);
+    free(in);
+    if (r >= 0) {
+        (void)snprintf(ret_l->model_sha256, sizeof ret_l->model_sha256, "%s", m->sha256);
+        (void)snprintf(ret_l->input, sizeof ret_l->input, "%s", input);
+    }
+    return r;
 }
 
 bool cmd_is_identifier(const char *s) {

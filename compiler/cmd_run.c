@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * jf-model run: executes a model on the host. */
+#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -41,12 +42,34 @@ static int run_model(const char *name, const char *input, bool crc, bool json, c
     return CMD_DONE;
 }
 
+/* Under a temporary name, then renamed: what is there is complete. */
+static int write_layers(const char *name, const char *input, const char *path, const struct cmd_model *m) {
+    struct err e = {0};
+    struct layers l = {0};
+    char part[4096];
+    if (cmd_model_layers(m, input, &l, &e) < 0) {
+        return cmd_fail(&e, name);
+    }
+    json_t *doc = layers_json(&l);
+    int len = snprintf(part, sizeof part, "%s.part", path), r = 0;
+    if (!doc || len < 0 || (size_t)len >= sizeof part || json_dump_file(doc, part, JSON_COMPACT) < 0 || rename(part, path) < 0) {
+        r = err_set_errno(&e, JF_E_IO, errno, "--layers %s", path);
+        (void)remove(part);
+    }
+    json_decref(doc);
+    layers_done(&l);
+    return r < 0 ? cmd_fail(&e, name) : CMD_DONE;
+}
+
 static int run(const struct cmd *self, int argc, char **argv) {
-    const char *input = "lcg:1", *numerics_word = "tflm", *words[1];
+    struct cmd_model_words how = CMD_MODEL_DEFAULTS;
+    const char *input = "lcg:1", *layers = NULL, *words[1];
     bool crc = false, json = false;
     const struct cmd_option rows[] = {
         {"--input", "FILE|lcg:SEED", "bytes of the input tensor, or the reference sequence with that seed (default lcg:1)", &input, NULL},
-        {"--numerics", "tflm|litert", CMD_NUMERICS_HELP, &numerics_word, NULL},
+        {"--numerics", "tflm|litert", CMD_NUMERICS_HELP, &how.numerics, NULL},
+        {"--passes", "none|exact|rounding", CMD_PASSES_HELP, &how.passes, NULL},
+        {"--layers", "FILE", "also write every layer's output there, for `jf-model diff`", &layers, NULL},
         {"--crc", NULL, "print the CRC-32 of all node outputs and of the last", NULL, &crc},
         {"--json", NULL, "machine-readable output", NULL, &json},
         CMD_END,
@@ -54,10 +77,11 @@ static int run(const struct cmd *self, int argc, char **argv) {
     struct cmd_words w = {"MODEL.tflite", 1, 1, 0, words};
     struct cmd_model m;
     int code;
-    if (!cmd_parse(self, argc, argv, rows, &w, &code) || !cmd_model_open(self, words[0], numerics_word, &m, &code)) {
+    if (!cmd_parse(self, argc, argv, rows, &w, &code) || !cmd_model_open_as(self, words[0], &how, &m, &code)) {
         return code;
     }
-    code = run_model(words[0], input, crc, json, &m);
+    code = layers ? write_layers(words[0], input, layers, &m) : CMD_DONE;
+    code = code == CMD_DONE ? run_model(words[0], input, crc, json, &m) : code;
     cmd_model_done(&m);
     return code;
 }

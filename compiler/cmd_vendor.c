@@ -4,9 +4,13 @@
 #include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "compiler/cmd.h"
+#include "compiler/tflite.h"
+#include "compiler/tflite_scan.h"
 #include "compiler/vendor.h"
 
 static json_t *values_json(const struct vendor_result *r) {
@@ -17,7 +21,44 @@ static json_t *values_json(const struct vendor_result *r) {
     return x;
 }
 
+/* What a converter left of the model, when it wrote a .tflite file that can be read. */
+static bool scan_output(const struct vendor_request *q, const struct vendor_result *r, struct tflite_scan *ret_s) {
+    for (int i = 0; i < r->n_files; i++) {
+        size_t len = strlen(r->files[i]), n = 0;
+        char path[PATH_MAX];
+        void *bytes = NULL;
+        struct err e = {0};
+        (void)snprintf(path, sizeof path, "%s/%s", q->out, r->files[i]);
+        if (len < 7 || strcmp(r->files[i] + len - 7, ".tflite") != 0 || file_read(path, TFLITE_MAX_BYTES, &bytes, &n, &e) < 0) {
+            continue;
+        }
+        bool ok = tflite_scan(bytes, n, ret_s, &e) == 0;
+        free(bytes);
+        if (!ok) {
+            (void)fprintf(stderr, "jf-model: %s: its operators cannot be listed: %s\n", path, e.text);
+        }
+        return ok;
+    }
+    return false;
+}
+
+static json_t *scan_json(const struct tflite_scan *s) {
+    json_t *list = json_array();
+    for (int i = 0; i < s->n; i++) {
+        json_array_append_new(list, json_pack("{s:s,s:i,s:s}", "op", s->ops[i].name, "count", s->ops[i].count, "runs_on", s->ops[i].custom ? "accelerator" : "cpu"));
+    }
+    return list;
+}
+
+static void print_scan(const struct tflite_scan *s) {
+    for (int i = 0; i < s->n; i++) {
+        printf("  %s: %d %s\n", s->ops[i].custom ? "on the accelerator" : "on the CPU", s->ops[i].count, s->ops[i].name);
+    }
+}
+
 static void print_result(const struct target *t, const struct vendor_request *q, const struct vendor_result *r, bool json) {
+    struct tflite_scan scan;
+    bool scanned = scan_output(q, r, &scan);
     if (!json) {
         printf("%s %s%s\n", t->tool.name, r->version, r->cached ? " (kept result)" : "");
         for (int i = 0; i < VENDOR_FIELDS; i++) {
@@ -28,6 +69,9 @@ static void print_result(const struct target *t, const struct vendor_request *q,
         for (int i = 0; i < r->n_files; i++) {
             printf("  %s/%s\n", q->out, r->files[i]);
         }
+        if (scanned) {
+            print_scan(&scan);
+        }
         return;
     }
     json_t *files = json_array();
@@ -35,6 +79,7 @@ static void print_result(const struct target *t, const struct vendor_request *q,
         json_array_append_new(files, json_string(r->files[i]));
     }
     json_t *doc = json_pack("{s:s,s:s,s:s,s:b,s:s,s:o,s:o}", "target", t->name, "tool", t->tool.name, "version", r->version, "cached", r->cached, "key", r->key, "values", values_json(r), "files", files);
+    json_object_set_new(doc, "operators", scanned ? scan_json(&scan) : json_null());
     json_dumpf(doc, stdout, JSON_INDENT(2));
     (void)putchar('\n');
     json_decref(doc);

@@ -23,6 +23,7 @@
 #define IMAGE "image.elf"
 
 static const char *const compile_flags[] = {"-std=c17", "-ffunction-sections", "-fdata-sections", "-fno-common", "-I.", "-g"};
+static const char *const strict_flags[] = {"-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Werror"};
 static const char *const link_flags[] = {"-nostartfiles", "-Wl,--gc-sections", "-Wl,--build-id", "-Wl,--fatal-warnings", "-Wl,--print-memory-usage"};
 
 struct source {
@@ -147,6 +148,7 @@ static int plan_jobs(struct build *b, struct err *reterr) {
         at = put_all(j, at, board->arch.word, board->arch.n);
         if (!assembler) {
             at = put_all(j, at, compile_flags, (int)(sizeof compile_flags / sizeof compile_flags[0]));
+            at = b->q->strict ? put_all(j, at, strict_flags, (int)(sizeof strict_flags / sizeof strict_flags[0])) : at;
             at = put(j, at, b->map);
             at = put(j, at, s->fast ? "-O3" : "-O2");
             at = put(j, at, b->model);

@@ -17,6 +17,7 @@ struct firmware_request {
     const struct board *board;
     const char *firmware_dir; /* absolute */
     bool performance; /* JF_MODE: performance instead of energy */
+    bool strict; /* the compiler's warnings are errors */
     const char *out; /* the image's file, replaced at once, or untouched */
 };
 

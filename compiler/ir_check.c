@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "compiler/ir.h"
+#include "compiler/ir_text.h"
 
 struct check {
     const struct ir_model *m;
@@ -234,14 +235,6 @@ int ir_check_node(const struct ir_model *m, int i, struct err *reterr) {
 
 /* --- order and shapes ---------------------------------------------------------------------------------------------- */
 
-static void shape_text(int rank, const int32_t *shape, char *dst, size_t size) {
-    size_t used = 0;
-    (void)snprintf(dst, size, "scalar");
-    for (int d = 0; d < rank && used < size; d++) {
-        used += (size_t)snprintf(dst + used, size - used, "%s%d", d ? "x" : "", shape[d]);
-    }
-}
-
 /* Equal when axes of size 1 are left out. */
 static bool same_squeezed(int ra, const int32_t *a, int rb, const int32_t *b) {
     int i = 0, k = 0;
@@ -291,8 +284,8 @@ static int link_shape(struct ir_model *m, const struct check *c, int k) {
     }
     if (!shape_agrees(n->op, o, rank, shape, want.elements) || (n->op == IR_RESHAPE && o->elements != m->tensors[n->inputs[0]].elements)) {
         char got[80], follows[80];
-        shape_text(o->rank, o->shape, got, sizeof got);
-        shape_text(rank, shape, follows, sizeof follows);
+        ir_shape_text(o->rank, o->shape, got, sizeof got);
+        ir_shape_text(rank, shape, follows, sizeof follows);
         return n->op == IR_RESHAPE ? fail(c, "input and output differ in size") : fail(c, "its output %s is %s, but %s follows from its inputs and attributes", o->name, got, follows);
     }
     return 0;

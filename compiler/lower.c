@@ -203,6 +203,24 @@ static int lower_node(const struct lowering *g) {
     return r;
 }
 
+int program_lower_node(const struct ir_model *m, int node, enum numerics numerics, struct lowered_node *ret_l) {
+    const struct lowering g = {m, &m->nodes[node], numerics, ret_l};
+    memset(ret_l, 0, sizeof *ret_l);
+    return lower_node(&g);
+}
+
+void program_free_node(struct lowered_node *l) {
+    free(l->mult);
+    free(l->shift);
+    free(l->bias);
+    free(l->scale);
+    free(l->table);
+    free(l->bytes);
+    free(l->spread);
+    free(l->moves);
+    free(l->places);
+}
+
 int program_build(const struct ir_model *m, enum numerics numerics, struct program *ret_p, struct err *reterr) {
     struct program p = {.model = m, .numerics = numerics, .n_nodes = m->n_nodes};
     p.nodes = calloc((size_t)m->n_nodes, sizeof *p.nodes);
@@ -210,8 +228,7 @@ int program_build(const struct ir_model *m, enum numerics numerics, struct progr
     int r = p.nodes && p.offset ? 0 : JF_E_NOMEM;
     int at = 0;
     for (; at < m->n_nodes && r == 0; at++) {
-        const struct lowering g = {m, &m->nodes[at], numerics, &p.nodes[at]};
-        r = lower_node(&g);
+        r = program_lower_node(m, at, numerics, &p.nodes[at]);
     }
     r = r < 0 ? r : program_plan(&p, true);
     if (r == JF_E_UNSUPPORTED) {
@@ -229,16 +246,7 @@ int program_build(const struct ir_model *m, enum numerics numerics, struct progr
 
 void program_done(struct program *p) {
     for (int i = 0; p->nodes && i < p->n_nodes; i++) {
-        struct lowered_node *l = &p->nodes[i];
-        free(l->mult);
-        free(l->shift);
-        free(l->bias);
-        free(l->scale);
-        free(l->table);
-        free(l->bytes);
-        free(l->spread);
-        free(l->moves);
-        free(l->places);
+        program_free_node(&p->nodes[i]);
     }
     free(p->nodes);
     free(p->offset);

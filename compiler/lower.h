@@ -77,6 +77,10 @@ struct program {
 int program_build(const struct ir_model *m, enum numerics numerics, struct program *ret_p, struct err *reterr) JF_MUST_CHECK;
 void program_done(struct program *p);
 
+/* One node of a linked model, checked itself; then program_free_node(), on failure too. JF_E_NOMEM, or JF_E_UNSUPPORTED: its scales' ratio. */
+int program_lower_node(const struct ir_model *m, int node, enum numerics numerics, struct lowered_node *ret_l) JF_MUST_CHECK;
+void program_free_node(struct lowered_node *l);
+
 /* The static layout (compiler/plan.c): fills offset, arena_bytes, lower_bound_bytes. With share false no two tensors but RESHAPE's share
  * memory: what a test compares with. JF_E_NOMEM, JF_E_TOO_LARGE. May be called again, e.g. after overlap[] changed. */
 int program_plan(struct program *p, bool share) JF_MUST_CHECK;

@@ -115,7 +115,7 @@ static int fill_float(const struct lowering *g, int8_t *table) {
     const struct ir_tensor *x = lower_in(g, 0), *o = lower_out(g);
     for (int32_t q = -128; q < 128; q++) {
         float v = ir_scale(x, 0) * (float)(q - ir_zero_point(x));
-        float y = g->n->op == IR_TANH ? tanhf(v) : 1.0f / (1.0f + expf(-v));
+        float y = g->n->op == IR_TANH ? tanhf(v) : 1.0f / (1.0f + (float)exp(-(double)v));
         table[q + 128] = clamped((int64_t)roundf(y * (1.0f / ir_scale(o, 0))) + ir_zero_point(o), -128, 127);
     }
     return 0;

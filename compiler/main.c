@@ -8,6 +8,8 @@
 static const struct cmd *const commands[] = {
     &cmd_run,
     &cmd_dump,
+    &cmd_diff,
+    &cmd_requantize,
     &cmd_emit,
     &cmd_check,
     &cmd_matrix,
@@ -20,10 +22,10 @@ static const struct cmd *const commands[] = {
 static void usage(FILE *f) {
     (void)fprintf(f, "usage: jf-model COMMAND [OPTIONS]\n\n");
     for (size_t k = 0; k < N_COMMANDS; k++) {
-        (void)fprintf(f, "  %-9s %s\n", commands[k]->name, commands[k]->summary);
+        (void)fprintf(f, "  %-11s %s\n", commands[k]->name, commands[k]->summary);
     }
     (void)fprintf(f, "\n`jf-model COMMAND --help` lists a command's options.\n"
-                     "Exit status: 0 done, 1 a model or a file was refused, or illegal on the target, 2 wrong usage.\n");
+                     "Exit status: 0 done, 1 a model or a file was refused, or illegal on the target, 2 wrong usage; diff: 3 they differ.\n");
 }
 
 int main(int argc, char **argv) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "firmware/runtime/jf_dsp.h"
+#include "firmware/runtime/jf_mve.h"
 
 #define ACCUMULATOR_LIMIT (INT64_C(1) << 30) /* jf_dsp.h: an accumulator is doubled before the rounding multiplication */
 #define SCRATCH_ALIGN 8
@@ -58,8 +59,8 @@ static bool fold_constant(const struct matrix *m, int32_t row, const struct jfk_
     return true;
 }
 
-/* Bias and scales of the packed kernel. False when an accumulator that is scaled down may reach the limit. */
-static bool fold(const struct matrix *m, const struct jfk_requant *q, const int32_t *bias, int32_t zp, struct packed_node *n) {
+/* Bias and scales of the packed kernel. With limit, false when an accumulator that is scaled down may reach it. */
+static bool fold(const struct matrix *m, const struct jfk_requant *q, const int32_t *bias, int32_t zp, bool limit, struct packed_node *n) {
     int64_t most = zp + 128 > 127 - zp ? zp + 128 : 127 - zp;
     for (int32_t row = 0; row < m->rows; row++) {
         int64_t sum = 0, size = 0, b = bias ? bias[row] : 0;
@@ -70,16 +71,23 @@ static bool fold(const struct matrix *m, const struct jfk_requant *q, const int3
         }
         size *= most;
         n->bias[row] = (int32_t)(uint32_t)(b - zp * sum);
-        bool small = llabs(b) + size < ACCUMULATOR_LIMIT || q->scale || q->shift[row < n->n_mult ? row : 0] >= 0;
-        if (!small && (n->n_mult != m->rows || !fold_constant(m, row, q, b - size, b + size, n))) {
+        bool small = !limit || llabs(b) + size < ACCUMULATOR_LIMIT || q->scale || q->shift[row] >= 0;
+        if (!small && !fold_constant(m, row, q, b - size, b + size, n)) {
             return false;
         }
     }
     return true;
 }
 
+/* What a kernel wants: weights by `rows` outputs and `cols` taps (rows 0: all), limit: are its accumulators doubled? */
+struct order {
+    enum isa isa;
+    int32_t rows, cols;
+    bool limit;
+};
+
 /* n_mult: length of q's arrays. A node that cannot be packed stays ISA_PORTABLE. */
-static int pack_node(struct matrix m, int32_t rows, int32_t cols, const struct jfk_requant *q, int32_t n_mult, const int32_t *bias, int32_t zp, struct packed_node *n) {
+static int pack_node(struct matrix m, const struct order *o, const struct jfk_requant *q, int32_t n_mult, const int32_t *bias, int32_t zp, struct packed_node *n) {
     m.constant = calloc((size_t)m.rows, sizeof *m.constant);
     n->bias = calloc((size_t)m.rows, sizeof *n->bias);
     n->mult = calloc((size_t)n_mult, sizeof *n->mult);
@@ -90,9 +98,9 @@ static int pack_node(struct matrix m, int32_t rows, int32_t cols, const struct j
     if (r == 0) {
         memcpy(n->mult, q->mult, (size_t)n_mult * sizeof *n->mult);
         memcpy(n->shift, q->shift, (size_t)n_mult * sizeof *n->shift);
-        if (fold(&m, q, bias, zp, n)) {
-            n->isa = ISA_DSP;
-            r = pack_weights(&m, rows, cols, n);
+        if (fold(&m, q, bias, zp, o->limit, n)) {
+            n->isa = o->isa;
+            r = pack_weights(&m, o->rows ? o->rows : m.rows, o->cols, n);
         } else {
             n->scratch_bytes = 0;
         }
@@ -101,29 +109,31 @@ static int pack_node(struct matrix m, int32_t rows, int32_t cols, const struct j
     return r;
 }
 
-static int pack_dsp(const struct lowered_node *l, struct packed_node *n) {
+static int pack(const struct lowered_node *l, enum isa isa, struct packed_node *n) {
+    static const struct order conv[] = {[ISA_DSP] = {ISA_DSP, 2, 4, true}, [ISA_MVE] = {ISA_MVE, 4, 16, false}};
+    static const struct order depthwise[] = {[ISA_DSP] = {ISA_DSP, 4, 1, true}, [ISA_MVE] = {ISA_MVE, 0, 1, false}};
+    static const struct order dense[] = {[ISA_DSP] = {ISA_DSP, 4, 4, false}, [ISA_MVE] = {ISA_MVE, 4, 16, false}};
     const struct jfk_conv *c = &l->k.conv;
     const struct jfk_dense *d = &l->k.dense;
+    const struct jfk_add *a = &l->k.add;
+    int32_t taps = l->kernel == KERNEL_CONV || l->kernel == KERNEL_DEPTHWISE ? (int32_t)c->k_h * c->k_w : 0;
     if (l->kernel == KERNEL_CONV) {
-        int32_t cols = (int32_t)c->k_h * c->k_w * c->in_c;
+        int32_t cols = taps * c->in_c;
         const struct matrix m = {c->weights, c->out_c, cols, cols, 1, NULL};
-        n->scratch_bytes = JFD_CONV_SCRATCH(cols, c->in_c);
-        return pack_node(m, 2, 4, &c->rq, l->channels, c->bias, c->in_zp, n);
+        n->scratch_bytes = isa == ISA_DSP ? JFD_CONV_SCRATCH(cols, c->in_c) : JFV_CONV_SCRATCH(cols);
+        return pack_node(m, &conv[isa], &c->rq, l->channels, c->bias, c->in_zp, n);
     }
     if (l->kernel == KERNEL_DEPTHWISE && c->depth_mult == 1) {
-        int32_t cols = (int32_t)c->k_h * c->k_w;
-        const struct matrix m = {c->weights, c->out_c, cols, 1, c->out_c, NULL};
-        n->scratch_bytes = JFD_DEPTHWISE_SCRATCH(cols, c->in_c);
-        return pack_node(m, 4, 1, &c->rq, l->channels, c->bias, c->in_zp, n);
+        const struct matrix m = {c->weights, c->out_c, taps, 1, c->out_c, NULL};
+        n->scratch_bytes = isa == ISA_DSP ? JFD_DEPTHWISE_SCRATCH(taps, c->in_c) : JFV_DEPTHWISE_SCRATCH(taps, c->in_c);
+        return pack_node(m, &depthwise[isa], &c->rq, l->channels, c->bias, c->in_zp, n);
     }
     if (l->kernel == KERNEL_DENSE && d->w_zp == 0) {
         const struct matrix m = {d->weights, d->out_n, d->in_n, d->in_n, 1, NULL};
-        return pack_node(m, 4, 4, &d->rq, l->channels, d->bias, d->in_zp, n);
+        return pack_node(m, &dense[isa], &d->rq, l->channels, d->bias, d->in_zp, n);
     }
-    if (l->kernel == KERNEL_ADD) {
-        const struct jfk_add *a = &l->k.add;
-        bool fits = a->out_mult != 0 && !a->spread && a->a_shift <= 0 && a->b_shift <= 0 && a->out_shift <= 0;
-        n->isa = fits ? ISA_DSP : ISA_PORTABLE;
+    if (l->kernel == KERNEL_ADD && isa == ISA_DSP) {
+        n->isa = a->out_mult != 0 && !a->spread && a->a_shift <= 0 && a->b_shift <= 0 && a->out_shift <= 0 ? ISA_DSP : ISA_PORTABLE;
     }
     return 0;
 }
@@ -159,7 +169,7 @@ int packing_build(const struct program *p, enum isa isa, struct packing *ret_k, 
     int r = k.nodes ? 0 : JF_E_NOMEM;
     for (int i = 0; i < p->n_nodes && r == 0; i++) {
         struct packed_node *n = &k.nodes[i];
-        r = isa == ISA_DSP ? pack_dsp(&p->nodes[i], n) : 0;
+        r = isa != ISA_PORTABLE ? pack(&p->nodes[i], isa, n) : 0;
         if (r < 0 || n->scratch_bytes == 0) {
             continue;
         }

@@ -67,9 +67,9 @@ struct target_memory {
 
 enum target_report_format { TARGET_REPORT_CSV, TARGET_REPORT_LINES };
 /* Where a number stands in what a tool left behind: CSV: the column of that name in the last row; lines: the first number
- * behind the last line's `key`. */
+ * behind `key` of the last line that has it (and holds `line`, when given). */
 struct target_report_field {
-    const char *field, *key;
+    const char *field, *line, *key;
     double scale;
     bool required;
 };

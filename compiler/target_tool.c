@@ -11,8 +11,9 @@
 static int read_field(struct target_reader *r, int map, const char *at, struct target_report_field *f) {
     const char *scale = NULL;
     char *end = NULL;
-    int e = yaml_doc_keys(r->d, map, at, "field|key|scale|required", r->e);
+    int e = yaml_doc_keys(r->d, map, at, "field|line|key|scale|required", r->e);
     e = e < 0 ? e : target_text(r, map, at, "field", true, &f->field);
+    e = e < 0 ? e : target_text(r, map, at, "line", false, &f->line);
     e = e < 0 ? e : target_text(r, map, at, "key", true, &f->key);
     e = e < 0 ? e : target_text(r, map, at, "scale", false, &scale);
     e = e < 0 ? e : target_flag(r, map, at, "required", &f->required);

@@ -129,7 +129,7 @@ static int probe(const struct target_tool *t, char *dst, size_t size, struct err
     if (r < 0) {
         (void)err_prefix(reterr, "the version of %s is not known", t->name);
     } else if (!text || vendor_version_find(text, t->version_key, dst, size) < 0) {
-        r = err_set(reterr, JF_E_PARSE, "%s does not say its version: %.100s", t->name, text ? text : "");
+        r = err_set(reterr, JF_E_PARSE, "%s does not say its version; its last line: %.100s", t->name, last_line(&out));
     }
     bool fits = false;
     for (int i = 0; i < t->n_accept && r == 0; i++) {
@@ -165,12 +165,12 @@ static int expand(const struct vendor_job *j, const char *arg, char *dst, size_t
 
 static int run_step(const struct vendor_job *j, const char *const *argv, struct buf *out, struct err *reterr) {
     char(*room)[ARG_MAX_BYTES] = calloc(TARGET_MAX_ARGV, sizeof *room);
-    const char *filled[TARGET_MAX_ARGV] = {NULL};
+    const char *filled[TARGET_MAX_ARGV] = {"", NULL}; /* the reader of the file refuses an empty list */
     if (!room) {
         return err_set(reterr, JF_E_NOMEM, "no memory for a command line");
     }
     int r = 0;
-    for (int i = 0; argv[i] && i < TARGET_MAX_ARGV - 1 && r == 0; i++) {
+    for (int i = 0; i < TARGET_MAX_ARGV - 1 && argv[i] && r == 0; i++) {
         r = expand(j, argv[i], room[i], sizeof room[i], reterr);
         filled[i] = room[i];
     }

@@ -67,6 +67,7 @@ int vendor_key(const struct vendor_job *j, const char *version, char dst[65], st
             char scale[32];
             (void)snprintf(scale, sizeof scale, "%.17g", t->reports[i].fields[k].scale);
             hash_text(&s, t->reports[i].fields[k].field);
+            hash_text(&s, t->reports[i].fields[k].line ? t->reports[i].fields[k].line : "");
             hash_text(&s, t->reports[i].fields[k].key);
             hash_text(&s, scale);
         }
@@ -177,6 +178,7 @@ struct entry {
 static int64_t entry_bytes(const char *dir) {
     int64_t sum = 0;
     DIR *d = opendir(dir);
+    /* cppcheck-suppress readdirCalled; a stream of its own */
     for (const struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d)) { /* NOLINT(concurrency-mt-unsafe): one thread */
         struct stat st;
         sum += fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) ? st.st_size : 0;
@@ -198,6 +200,7 @@ static void bound(const char *cache) {
     int n = 0;
     int64_t sum = 0;
     char path[PATH_MAX];
+    /* cppcheck-suppress readdirCalled; a stream of its own */
     for (const struct dirent *e = d ? readdir(d) : NULL; e && n < 4 * VENDOR_CACHE_ENTRIES; e = readdir(d)) { /* NOLINT(concurrency-mt-unsafe): one thread */
         struct stat st;
         (void)snprintf(path, sizeof path, "%s/%s", cache, e->d_name);

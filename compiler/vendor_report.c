@@ -63,11 +63,11 @@ static bool number_at(struct span s, double *ret_v) {
 
 static const char *find(struct span s, const char *key) { return s.n ? memmem(s.p, s.n, key, strlen(key)) : NULL; }
 
-static bool from_lines(const char *text, size_t n, const char *key, double *ret_v) {
+static bool from_lines(const char *text, size_t n, const char *of_line, const char *key, double *ret_v) {
     struct span rest = {text, n}, line;
     bool found = false;
     while (next_line(&rest, &line)) {
-        const char *at = find(line, key);
+        const char *at = !of_line || find(line, of_line) ? find(line, key) : NULL;
         double v;
         if (at && number_at((struct span){at + strlen(key), line.n - (size_t)(at - line.p) - strlen(key)}, &v)) {
             *ret_v = v;
@@ -114,7 +114,7 @@ int vendor_report_read(const struct target_report *p, const char *text, size_t n
     for (int i = 0; i < p->n_fields; i++) {
         const struct target_report_field *f = &p->fields[i];
         double v = 0.0;
-        bool found = p->format == TARGET_REPORT_CSV ? from_csv(text, n, f->key, &v) : from_lines(text, n, f->key, &v);
+        bool found = p->format == TARGET_REPORT_CSV ? from_csv(text, n, f->key, &v) : from_lines(text, n, f->line, f->key, &v);
         v *= f->scale;
         int index = vendor_field_index(f->field);
         if (found && index >= 0 && v < 9e15) {

@@ -261,6 +261,10 @@ const struct api_route api_routes[] = {
     {"GET", P "/inputs", api_input_list, API_BODY_NONE, " limit cursor "},
     {"GET", P "/inputs/{}", api_input_get, API_BODY_NONE, NULL},
     {"GET", P "/inputs/{}/content", api_input_content, API_BODY_NONE, NULL},
+    {"POST", P "/models", api_model_post, API_BODY_BYTES, NULL},
+    {"GET", P "/models", api_model_list, API_BODY_NONE, " limit cursor "},
+    {"GET", P "/models/{}", api_model_get, API_BODY_NONE, NULL},
+    {"GET", P "/models/{}/content", api_model_content, API_BODY_NONE, NULL},
     {"GET", P "/board-types", api_board_types, API_BODY_NONE, NULL},
     {"GET", P "/benches", api_benches, API_BODY_NONE, NULL},
     {"GET", P "/benches/{}", api_bench_get, API_BODY_NONE, NULL},
@@ -270,7 +274,7 @@ const struct api_route api_routes[] = {
     {"POST", P "/jobs", api_job_post, API_BODY_JSON, NULL},
     {"POST", P "/jobs/validate", api_job_validate, API_BODY_JSON, NULL},
     {"POST", P "/jobs/cancel", api_jobs_cancel, API_BODY_JSON, NULL},
-    {"GET", P "/jobs", api_job_list, API_BODY_NONE, " limit cursor state board_type bench firmware "},
+    {"GET", P "/jobs", api_job_list, API_BODY_NONE, " limit cursor state board_type bench firmware model "},
     {"GET", P "/jobs/{}", api_job_get, API_BODY_NONE, NULL},
     {"GET", P "/jobs/{}/attempts", api_job_attempts, API_BODY_NONE, NULL},
     {"POST", P "/jobs/{}/cancel", api_job_cancel, API_BODY_NONE, NULL},
@@ -285,6 +289,7 @@ const struct api_route api_routes[] = {
     {"POST", P "/results/{}/reanalyze", api_reanalyze, API_BODY_JSON, NULL},
     {"GET", P "/compare", api_compare, API_BODY_NONE, " results allow "},
     {"GET", P "/results/{}/windows", api_result_windows, API_BODY_NONE, NULL},
+    {"GET", P "/results/{}/export", api_result_export, API_BODY_NONE, " as "},
     {"POST", P "/import", api_import_post, API_BODY_BYTES, NULL},
     {"GET", P "/traces/{}", api_trace_get, API_BODY_NONE, NULL},
     {"GET", P "/traces/{}/view", api_trace_view, API_BODY_NONE, " from_s to_s points "},
@@ -352,7 +357,9 @@ static size_t on_limit(void *user, const char *method, const char *path) {
     if (r->fn == api_import_post) {
         return SESSION_BYTES_MAX;
     }
-    return (size_t)(r->fn == api_firmware_post ? a->conf->max_firmware_bytes : a->conf->max_input_bytes);
+    return (size_t)(r->fn == api_firmware_post ? a->conf->max_firmware_bytes
+                    : r->fn == api_model_post ? a->conf->max_model_bytes
+                                              : a->conf->max_input_bytes);
 }
 
 struct query_check {

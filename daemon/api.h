@@ -11,6 +11,7 @@
 #include "daemon/helper.h"
 #include "daemon/http.h"
 #include "daemon/hub.h"
+#include "daemon/models.h"
 #include "daemon/shop.h"
 #include "daemon/tool.h"
 #include "db/store.h"
@@ -23,6 +24,7 @@ struct api {
     const struct clock_src *clock;
     struct shop *shop;
     const struct tools *tools;
+    struct models *models;
     int waiting; /* HTTP threads that wait for an order of the shop; atomic */
     struct helper helper;
 };
@@ -76,6 +78,11 @@ int api_idem_begin(struct api_call *c, const char *scope, struct store_idem *ret
 /* Answers 201 with doc, after `add` committed with the idem. */
 void api_time(int64_t ns, json_t *obj, const char *key); /* RFC 3339, or null when 0 */
 
+/* Class, code, text and part, or null. */
+json_t *api_cause_json(const struct store_cause *x);
+/* The model's build for a board type, wanted if there is none yet. JF_E_UNSUPPORTED: no jf-model works here; JF_E_FULL. */
+int api_model_build(struct api *a, const char *model, const char *board_type, const char *numerics,
+                    struct store_build *ret_b, struct err *reterr) JF_MUST_CHECK;
 /* A result as the API shows it: its document with what the store's row says about where it comes from. NULL: no memory,
  * or the document is not JSON. New reference. */
 json_t *api_result_doc(const struct store_result *r);
@@ -89,6 +96,7 @@ api_fn api_job_post, api_job_validate, api_job_list, api_job_get, api_job_attemp
     api_jobs_cancel;
 api_fn api_attempt_get, api_attempt_log;
 api_fn api_result_list, api_result_get, api_result_windows, api_results_csv;
+api_fn api_model_post, api_model_list, api_model_get, api_model_content;
 api_fn api_reanalyze, api_compare;
 api_fn api_import_post, api_result_export;
 api_fn api_trace_get, api_trace_view, api_trace_stats, api_trace_content;

@@ -10,13 +10,6 @@
 
 static const char *const folders[] = {"firmware", "inputs"};
 
-static json_t *firmware_json(const struct elf_facts *f, const char *id, size_t size) {
-    return json_pack("{s:s, s:I, s:I, s:I, s:s, s:s?, s:I, s:o}", "id", id, "size_bytes", (json_int_t)size,
-                     "flash_bytes", (json_int_t)f->flash_bytes, "ram_bytes", (json_int_t)f->ram_bytes, "machine", "arm",
-                     "build_id", f->build_id[0] ? f->build_id : NULL, "entry", (json_int_t)f->entry, "segments",
-                     elf_segments_json(f));
-}
-
 static void put_artefact(struct api_call *c, int kind, const char *id, json_t *doc, struct store_idem *idem) {
     struct err e = {0};
     if (doc) {
@@ -66,7 +59,7 @@ void api_firmware_post(struct api_call *c) {
         api_error(c, &e);
     } else {
         blob_id(c->rq->body, c->rq->body_size, id);
-        put_artefact(c, STORE_FIRMWARE, id, firmware_json(f, id, c->rq->body_size), &idem);
+        put_artefact(c, STORE_FIRMWARE, id, elf_json(f, id, c->rq->body_size), &idem);
     }
     free(f);
 }

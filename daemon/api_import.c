@@ -159,8 +159,12 @@ static void import_in(struct api_call *c, const char *dir, struct store_idem *id
     const struct helper_run q = {.args = {"import", "session.tar", "--result", "--trace", "trace.jft"}, .dir = dir, .deadline_ms = DEADLINE_MS,
                                  .memory_bytes = MEMORY_BYTES, .file_bytes = FILE_BYTES};
     struct taken *t = calloc(1, sizeof *t);
+    if (!t) {
+        api_problem(c, 500, "out-of-memory", "", "no memory for a session");
+        return;
+    }
     (void)snprintf(path, sizeof path, "%s/session.tar", dir);
-    int r = t ? blob_write_file(path, c->rq->body, c->rq->body_size, &e) : err_set(&e, JF_E_NOMEM, "no memory for a session");
+    int r = blob_write_file(path, c->rq->body, c->rq->body_size, &e);
     r = r < 0 ? r : helper_run(&c->a->helper, &q, &doc, &e);
     if (r == 0) {
         blob_id(c->rq->body, c->rq->body_size, session);
@@ -173,16 +177,12 @@ static void import_in(struct api_call *c, const char *dir, struct store_idem *id
     }
     json_decref(doc);
     if (r < 0) {
-        if (t) {
-            take_back(c, t, session, new_session, r);
-        }
+        take_back(c, t, session, new_session, r);
         api_error_field(c, &e);
     } else {
         put_result(c, t, session, new_session, idem);
     }
-    if (t) {
-        taken_done(t);
-    }
+    taken_done(t);
 }
 
 static bool type_is_archive(const char *type) {

@@ -19,7 +19,7 @@
  */
 static json_t *text_or_null(const char *s) { return s[0] ? json_string(s) : json_null(); }
 
-static json_t *cause_json(const struct store_cause *x) {
+json_t *api_cause_json(const struct store_cause *x) {
     if (!x->cls[0]) {
         return json_null();
     }
@@ -31,18 +31,20 @@ static json_t *job_json(const struct store_job *j) {
     json_t *spec = json_loads(j->spec, 0, NULL), *doc = json_object();
     (void)json_object_set_new(doc, "id", json_string(j->id));
     (void)json_object_set_new(doc, "state", json_string(sm_state_name(&store_job_machine, j->state)));
-    (void)json_object_set_new(doc, "stage", text_or_null(j->stage));
+    bool waits = j->state == STORE_JOB_QUEUED && j->build[0] && !j->firmware[0];
+    (void)json_object_set_new(doc, "stage", text_or_null(waits ? "compile" : j->stage));
     (void)json_object_set_new(doc, "cancel_requested", json_boolean(j->cancel_requested));
     (void)json_object_set_new(doc, "position", j->position > 0 ? json_integer(j->position) : json_null());
     (void)json_object_set_new(doc, "attempt", text_or_null(j->attempt));
     (void)json_object_set_new(doc, "attempts", json_integer(j->attempts));
     (void)json_object_set_new(doc, "on_bench", text_or_null(j->on_bench));
     (void)json_object_set_new(doc, "result", text_or_null(j->result));
-    (void)json_object_set_new(doc, "cause", cause_json(&j->cause));
+    (void)json_object_set_new(doc, "cause", api_cause_json(&j->cause));
     api_time(j->created_ns, doc, "created_at");
     api_time(j->started_ns, doc, "started_at");
     api_time(j->finished_ns, doc, "finished_at");
     (void)json_object_update(doc, spec);
+    (void)json_object_set_new(doc, "firmware", text_or_null(j->firmware)); /* of a model: once it is compiled */
     json_decref(spec);
     return doc;
 }
@@ -52,7 +54,7 @@ static json_t *attempt_json(const struct store_attempt *a) {
     json_t *doc = json_pack("{s:s, s:s, s:s, s:I, s:I, s:s, s:s, s:o, s:o}", "id", a->id, "job", a->job, "bench",
                             a->bench, "number", (json_int_t)a->number, "epoch", (json_int_t)a->epoch, "state",
                             over ? sm_state_name(&store_attempt_machine, a->state) : "running", "stage", a->stage,
-                            "result", text_or_null(a->result), "cause", cause_json(&a->cause));
+                            "result", text_or_null(a->result), "cause", api_cause_json(&a->cause));
     if (doc) {
         api_time(a->started_ns, doc, "started_at");
         api_time(a->finished_ns, doc, "finished_at");
@@ -62,10 +64,9 @@ static json_t *attempt_json(const struct store_attempt *a) {
 
 /* ---- submitting
  * ------------------------------------------------------------------------------------------------------- */
-static int check_artefacts(struct api *a, const json_t *spec, const char *board_type, struct err *reterr) {
+static int check_firmware(struct api *a, const char *id, const char *board_type, struct err *reterr) {
     struct store_artefact fw;
-    int r =
-        store_artefact_get(a->store, STORE_FIRMWARE, json_string_value(json_object_get(spec, "firmware")), &fw, reterr);
+    int r = store_artefact_get(a->store, STORE_FIRMWARE, id, &fw, reterr);
     if (r < 0) {
         return r == JF_E_NOT_FOUND ? err_set_at(reterr, r, "/firmware", "there is no such firmware; POST it first") : r;
     }
@@ -73,6 +74,22 @@ static int check_artefacts(struct api *a, const json_t *spec, const char *board_
     store_artefact_done(&fw);
     r = elf_fits(json_object_get(doc, "segments"), json_object_get(a->conf->board_types, board_type), reterr);
     json_decref(doc);
+    return r;
+}
+
+static int check_model(struct api *a, const char *id, struct err *reterr) {
+    struct store_model m;
+    const char *tool;
+    int r = store_model_get(a->store, id, &m, reterr);
+    if (r == 0 && (r = models_tool(a->models, &tool, reterr)) < 0) {
+        struct err e = *reterr;
+        return err_set_at(reterr, r, "/model", "%s", e.text);
+    }
+    return r == JF_E_NOT_FOUND ? err_set_at(reterr, r, "/model", "there is no such model; POST it first") : r;
+}
+
+static int check_artefacts(struct api *a, const json_t *spec, const struct store_job *j, struct err *reterr) {
+    int r = j->model[0] ? check_model(a, j->model, reterr) : check_firmware(a, j->firmware, j->board_type, reterr);
     size_t i;
     const json_t *id;
     json_array_foreach(json_object_get(spec, "inputs"), i, id) {
@@ -99,7 +116,7 @@ static int prepare_job(struct api *a, const json_t *obj, struct store_job *ret_j
         return r;
     }
     r = jobspec_place(spec, a->conf, ret_j, reterr);
-    r = r < 0 ? r : check_artefacts(a, spec, ret_j->board_type, reterr);
+    r = r < 0 ? r : check_artefacts(a, spec, ret_j, reterr);
     if (r == 0) {
         ret_j->spec = json_dumps(spec, JSON_COMPACT | JSON_PRESERVE_ORDER);
         r = ret_j->spec ? 0 : err_set(reterr, JF_E_NOMEM, "no memory for the job");
@@ -119,9 +136,30 @@ static bool prepared(struct api_call *c, json_t *obj, struct store_job *ret_j) {
     return r == 0;
 }
 
+/* A job that names a model waits for its build, which is wanted here. */
+static int want_build(struct api *a, struct store_job *j, struct err *reterr) {
+    struct store_build b;
+    int r = api_model_build(a, j->model, j->board_type, j->numerics, &b, reterr);
+    if (r < 0) {
+        return r;
+    }
+    (void)snprintf(j->build, sizeof j->build, "%s", b.id);
+    (void)snprintf(j->firmware, sizeof j->firmware, "%s", b.firmware);
+    if (b.state == STORE_BUILD_REFUSED) {
+        r = err_set_at(reterr, JF_E_UNSUPPORTED, "/model", "%s", b.cause.text);
+    }
+    store_build_done(&b);
+    return r;
+}
+
 /* Adds the prepared job and answers 201; frees j's spec. */
 static void add_job(struct api_call *c, struct store_job *j, struct store_idem *idem) {
     struct err e = {0};
+    if (j->model[0] && want_build(c->a, j, &e) < 0) {
+        store_job_done(j);
+        api_error_field(c, &e);
+        return;
+    }
     store_id_new(c->a->clock, j->id);
     j->created_ns = clock_wall_ns(c->a->clock);
     j->position = store_job_position(c->a->store, j->board_type, j->bench, j->priority);
@@ -214,7 +252,8 @@ void api_job_list(struct api_call *c) {
     struct store_job_filter f = {.state = -1,
                                  .board_type = http_query(c->rq, "board_type"),
                                  .bench = http_query(c->rq, "bench"),
-                                 .firmware = http_query(c->rq, "firmware")};
+                                 .firmware = http_query(c->rq, "firmware"),
+                                 .model = http_query(c->rq, "model")};
     const char *state = http_query(c->rq, "state");
     if (state) {
         f.state = sm_state(&store_job_machine, state);

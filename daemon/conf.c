@@ -92,6 +92,45 @@ static void use_once(struct loading *l, const char *what, const char *value, con
     }
 }
 
+static const char *scheme_of(const struct conf *c, const json_t *b) {
+    const json_t *board = json_object_get(b, "board");
+    const char *scheme = text_of(board, "markers");
+    return scheme[0] ? scheme : text_of(json_object_get(c->board_types, text_of(board, "type")), "markers");
+}
+
+/* Marker lines that the analyzer itself delivers. */
+static size_t analyzer_lines(const json_t *analyzer) {
+    const json_t *list = json_object_get(json_object_get(analyzer, "mapping"), "markers");
+    return list ? json_array_size(list) : strcmp(text_of(analyzer, "driver"), "ppk2") == 0 ? 8 : 0;
+}
+
+/* A second instrument for the markers: both must see line 0, and the analyzer's time line must have no holes. */
+static void check_logic(struct loading *l, int i, const json_t *b) {
+    const json_t *logic = json_object_get(b, "logic"), *analyzer = json_object_get(b, "analyzer");
+    if (!logic) {
+        return;
+    }
+    char f[96];
+    (void)snprintf(f, sizeof f, "benches[%d].logic.conn", i);
+    use_once(l, "analyzer", text_of(logic, "conn"), f);
+    (void)snprintf(f, sizeof f, "benches[%d].logic", i);
+    if (json_object_get(analyzer, "arm")) {
+        conf_mistake_at(l->m, l->file, l->positions, f,
+                        "needs an analyzer that streams: the acquisitions of an armed one are not connected in time");
+    }
+    (void)snprintf(f, sizeof f, "benches[%d].logic.sync_line", i);
+    if (json_object_get(analyzer, "driver") && (size_t)whole_of(logic, "sync_line") >= analyzer_lines(analyzer)) {
+        conf_mistake_at(l->m, l->file, l->positions, f,
+                        "the analyzer itself must see line 0, as one of the lines of its own mapping.markers (it has %zu)",
+                        analyzer_lines(analyzer));
+    }
+    (void)snprintf(f, sizeof f, "benches[%d].logic.mapping.markers", i);
+    size_t lines = json_array_size(json_object_get(json_object_get(logic, "mapping"), "markers"));
+    if (strcmp(scheme_of(l->c, b), "phases") == 0 && lines > 0 && lines < 5) {
+        conf_mistake_at(l->m, l->file, l->positions, f, "the marker scheme phases needs five lines, line 0 first");
+    }
+}
+
 static void check_bench(struct loading *l, int i, const json_t *b) {
     const json_t *analyzer = json_object_get(b, "analyzer"), *probe = json_object_get(b, "probe"),
                  *supply = json_object_get(b, "supply");
@@ -135,16 +174,14 @@ static void check_bench(struct loading *l, int i, const json_t *b) {
     if (number_of(limits, "v_min", 0) > number_of(limits, "v_max", HUGE_VAL)) {
         conf_mistake_at(l->m, l->file, l->positions, f, "is above v_max");
     }
+    check_logic(l, i, b);
 }
 
-static int64_t caps_of(const json_t *b, const json_t *type) {
+static int64_t caps_of(const struct conf *c, const json_t *b) {
     const json_t *analyzer = json_object_get(b, "analyzer"), *mapping = json_object_get(analyzer, "mapping");
-    bool ppk2 = strcmp(text_of(analyzer, "driver"), "ppk2") == 0;
-    const char *scheme = text_of(json_object_get(b, "board"), "markers");
-    scheme = scheme[0] ? scheme : text_of(type, "markers");
-    size_t lines = json_object_get(mapping, "markers") ? json_array_size(json_object_get(mapping, "markers"))
-                   : ppk2                              ? 8
-                                                       : 0;
+    const json_t *logic = json_object_get(b, "logic");
+    const char *scheme = scheme_of(c, b);
+    size_t lines = logic ? json_array_size(json_object_get(json_object_get(logic, "mapping"), "markers")) : analyzer_lines(analyzer);
     int64_t caps = 0;
     caps |= strcmp(scheme, "phases") == 0 && lines >= 5 ? CONF_CAP_STAGES : 0;
     caps |= json_object_get(mapping, "voltage") ? CONF_CAP_VOLTAGE : 0;
@@ -167,7 +204,7 @@ static int take_bench(struct conf *c, json_t *b) {
     x->board_serial = text_of(board, "serial");
     x->is_virtual = json_is_true(json_object_get(x->doc, "virtual"));
     x->rate_hz = number_of(analyzer, "rate_hz", strcmp(text_of(analyzer, "driver"), "ppk2") == 0 ? 100000.0 : 0.0);
-    x->caps = caps_of(x->doc, type);
+    x->caps = caps_of(c, x->doc);
     x->supply_v = number_of(json_object_get(x->doc, "supply"), "voltage_v", 0.0);
     c->n_benches++;
     return 0;

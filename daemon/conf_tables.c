@@ -159,6 +159,28 @@ static const struct conf_field analyzer_ppk2[] = {
 static const struct conf_variant analyzer_choice[] = {
     {"sigrok", analyzer_sigrok}, {"ppk2", analyzer_ppk2}, {NULL, NULL}};
 
+static const struct conf_field logic_common[] = {
+    WORD("driver", "sigrok", true, NULL),
+    WHOLE("sync_line", 0, 7, false, "0"),
+    TEXT("serial", false),
+    TEXT("conn", false),
+    NUMBER("clock_ppm", 0, 100000, false, NULL),
+    WHOLE("stall_ms", 50, 600000, false, NULL),
+    NUMBER("rate_hz", 1, 1e9, false, NULL),
+    END,
+};
+static const struct conf_field mapping_logic[] = {{.key = "markers", .kind = CONF_TEXTS, .min = 1, .max = 8, .required = true}, END};
+static const struct conf_field logic_sigrok[] = {
+    TEXT("sigrok_driver", true),
+    TEXT("serialcomm", false),
+    {.key = "scan", .kind = CONF_FREE},
+    {.key = "options", .kind = CONF_FREE},
+    MAP("mapping", mapping_logic, true),
+    NUMBER("marker_phase", 0, 1, false, NULL),
+    END,
+};
+static const struct conf_variant logic_choice[] = {{"sigrok", logic_sigrok}, {NULL, NULL}};
+
 static const struct conf_field supply_fields[] = {
     WORD("by", "analyzer|board|none", true, NULL),
     NUMBER("voltage_v", 0.5, 30, true, NULL),
@@ -187,6 +209,7 @@ static const struct conf_field bench_fields[] = {
      .words = "driver",
      .sub = analyzer_common,
      .choice = analyzer_choice},
+    {.key = "logic", .kind = CONF_CHOICE, .words = "driver", .sub = logic_common, .choice = logic_choice},
     MAP("supply", supply_fields, true),
     MAP("limits", limit_fields, false),
     END,

@@ -165,3 +165,10 @@ int elf_fits(const json_t *segments, const json_t *board_type, struct err *reter
     }
     return 0;
 }
+
+json_t *elf_json(const struct elf_facts *f, const char *id, size_t size) {
+    return json_pack("{s:s, s:I, s:I, s:I, s:s, s:s?, s:I, s:o}", "id", id, "size_bytes", (json_int_t)size,
+                     "flash_bytes", (json_int_t)f->flash_bytes, "ram_bytes", (json_int_t)f->ram_bytes, "machine", "arm",
+                     "build_id", f->build_id[0] ? f->build_id : NULL, "entry", (json_int_t)f->entry, "segments",
+                     elf_segments_json(f));
+}

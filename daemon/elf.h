@@ -27,6 +27,8 @@ struct elf_facts {
 /* JF_E_PARSE: not a 32-bit little-endian ARM executable with something to load, or damaged. */
 int elf_read(const void *image, size_t size, struct elf_facts *ret_f, struct err *reterr) JF_MUST_CHECK;
 json_t *elf_segments_json(const struct elf_facts *f);
+/* The API's Firmware without created_at; new reference, NULL: no memory. */
+json_t *elf_json(const struct elf_facts *f, const char *id, size_t size);
 /* Does every segment (as elf_segments_json gave it) lie in a region of the catalogue entry? JF_E_UNSUPPORTED names the
  * segment. */
 int elf_fits(const json_t *segments, const json_t *board_type, struct err *reterr) JF_MUST_CHECK;

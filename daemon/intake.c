@@ -165,6 +165,12 @@ static int take_result(const struct conf *conf, const struct clock_src *clock, c
     SET(r->board_type, b ? b->board_type : job->board_type);
     SET(r->board_serial, b ? b->board_serial : "");
     SET(r->firmware, job->firmware);
+    if (!r->model[0]) { /* the board does not say */
+        SET(r->model, job->model);
+    }
+    if (!r->numerics[0]) {
+        SET(r->numerics, job->numerics);
+    }
     SET(r->trace, in->has_trace ? in->trace.id : "");
     in->lossy = has_loss(result);
     char at[CLOCK_RFC3339_SIZE];

@@ -18,7 +18,9 @@ struct field {
     const char *fallback; /* JSON text; NULL: left out */
 };
 static const struct field fields[] = {
-    {"firmware", K_HASH, false, 0, 0, NULL, NULL},
+    {"firmware", K_HASH, true, 0, 0, NULL, "null"},
+    {"model", K_HASH, true, 0, 0, NULL, "null"},
+    {"numerics", K_WORD, true, 0, 0, " tflm litert ", "null"},
     {"board_type", K_NAME, true, 0, 0, NULL, NULL},
     {"bench", K_NAME, true, 0, 0, NULL, "null"},
     {"requires", K_REQUIRES, false, 0, 0, NULL, "{}"},
@@ -277,6 +279,21 @@ static int check_fields(const json_t *obj, const struct field *table, size_t n, 
     return 0;
 }
 
+/* Either a firmware, or a model and its numerics. */
+static int check_program(json_t *spec, struct err *reterr) {
+    bool firmware = json_is_string(json_object_get(spec, "firmware")), model = json_is_string(json_object_get(spec, "model"));
+    if (firmware == model) {
+        return WRONG(firmware ? "/model" : "/firmware",
+                     firmware ? "either firmware or model, not both" : "is missing: name a firmware or a model");
+    }
+    if (!json_is_string(json_object_get(spec, "numerics"))) {
+        return model && json_object_set_new(spec, "numerics", json_string("tflm")) < 0
+                   ? err_set(reterr, JF_E_NOMEM, "no memory for the job")
+                   : 0;
+    }
+    return model ? 0 : WRONG("/numerics", "belongs to a model; a firmware has its own");
+}
+
 static int check_together(const json_t *spec, struct err *reterr) {
     bool type = json_is_string(json_object_get(spec, "board_type")),
          bench = json_is_string(json_object_get(spec, "bench"));
@@ -315,9 +332,6 @@ int jobspec_check(const json_t *obj, json_t **ret_spec, struct err *reterr) {
     if (r < 0) {
         return r;
     }
-    if (!json_object_get(obj, "firmware")) {
-        return WRONG("/firmware", "is missing");
-    }
     json_t *spec = json_object();
     for (size_t i = 0; spec && i < COUNT(fields); i++) {
         json_t *v = json_object_get(obj, fields[i].key);
@@ -327,7 +341,8 @@ int jobspec_check(const json_t *obj, json_t **ret_spec, struct err *reterr) {
             (void)json_object_set_new(spec, fields[i].key, json_loads(fields[i].fallback, JSON_DECODE_ANY, NULL));
         }
     }
-    r = spec ? check_together(spec, reterr) : err_set(reterr, JF_E_NOMEM, "no memory for the job");
+    r = spec ? check_program(spec, reterr) : err_set(reterr, JF_E_NOMEM, "no memory for the job");
+    r = r < 0 ? r : check_together(spec, reterr);
     if (r < 0) {
         json_decref(spec);
         return r;
@@ -345,6 +360,11 @@ static int64_t needs_of(const json_t *spec, double *ret_rate) {
     needs |= json_is_number(json_object_get(spec, "supply_v")) ? CONF_CAP_SUPPLY : 0;
     *ret_rate = json_number_value(json_object_get(rq, "min_rate_hz"));
     return needs;
+}
+
+static void take_text(const json_t *spec, const char *key, char *out, size_t size) {
+    const char *s = json_string_value(json_object_get(spec, key));
+    (void)snprintf(out, size, "%s", s ? s : "");
 }
 
 int jobspec_place(json_t *spec, const struct conf *conf, struct store_job *ret_j, struct err *reterr) {
@@ -381,7 +401,9 @@ int jobspec_place(json_t *spec, const struct conf *conf, struct store_job *ret_j
     }
     (void)snprintf(j.board_type, sizeof j.board_type, "%s", type);
     (void)snprintf(j.bench, sizeof j.bench, "%s", bench ? bench : "");
-    (void)snprintf(j.firmware, sizeof j.firmware, "%s", json_string_value(json_object_get(spec, "firmware")));
+    take_text(spec, "firmware", j.firmware, sizeof j.firmware);
+    take_text(spec, "model", j.model, sizeof j.model);
+    take_text(spec, "numerics", j.numerics, sizeof j.numerics);
     j.priority = (int)json_integer_value(json_object_get(spec, "priority"));
     j.retries = (int)json_integer_value(json_object_get(spec, "retries"));
     if (json_object_set_new(spec, "board_type", json_string(type)) < 0) {

@@ -33,6 +33,7 @@ struct program {
     struct api api;
     struct shop *shop;
     struct tools tools;
+    struct models *models;
     int lock_fd, signal_fd;
     char jf_bench[BLOB_PATH_SIZE];
 };
@@ -61,7 +62,8 @@ static int check_config(const char *path) {
 
 static int make_data_dir(struct program *p, struct err *reterr) {
     static const char *const dirs[] = {"",         "/spool",          "/traces",      "/logs",
-                                       "/benches", "/blobs/firmware", "/blobs/inputs", "/blobs/sessions"};
+                                       "/benches", "/builds", "/blobs/firmware", "/blobs/inputs",
+                                       "/blobs/sessions", "/blobs/models"};
     char path[BLOB_PATH_SIZE];
     int r = 0;
     for (size_t i = 0; i < sizeof dirs / sizeof dirs[0] && r == 0; i++) {
@@ -98,6 +100,8 @@ static void find_program(const char *configured, const char *name, char *out, si
     (void)snprintf(slash ? slash + 1 : out, 16, "%s", name);
 }
 
+static void wake_farm(void *farm) { farm_wake(farm); }
+
 static int open_shop(struct program *p, struct err *reterr) {
     int r = shop_open(p->conf->tool_threads, &p->shop, reterr);
     if (r < 0) {
@@ -108,7 +112,12 @@ static int open_shop(struct program *p, struct err *reterr) {
                               .memory_bytes = (uint64_t)p->conf->tool_memory_mib << 20};
     find_program(p->conf->jf_trace, "jf-trace", p->tools.jf_trace, sizeof p->tools.jf_trace);
     find_program(p->conf->jf_model, "jf-model", p->tools.jf_model, sizeof p->tools.jf_model);
-    return 0;
+    const struct models_env env = {p->conf, p->store, p->shop, &p->tools, wake_farm, p->farm};
+    r = models_new(&env, &p->models, reterr);
+    for (int i = 0; i < p->conf->tool_threads && r == 0; i++) { /* what an earlier life left compiling */
+        r = models_kick(p->models, reterr);
+    }
+    return r;
 }
 
 static int catch_signals(struct program *p, struct err *reterr) {
@@ -157,7 +166,7 @@ static int start(struct program *p, struct err *reterr) {
         return r;
     }
     p->api = (struct api){.conf = p->conf, .store = p->store, .hub = p->hub, .farm = p->farm, .clock = clock_system(),
-                          .shop = p->shop, .tools = &p->tools};
+                          .shop = p->shop, .tools = &p->tools, .models = p->models};
     r = helper_init(&p->api.helper, clock_system(), p->conf->data_dir, p->conf->http_threads, reterr);
     if (r < 0) {
         return r;
@@ -189,11 +198,13 @@ static void stop(struct program *p) {
     if (p->http) {
         (void)snprintf(path, sizeof path, "%s/port", p->conf->data_dir);
         (void)unlink(path);
+        shop_close(p->shop); /* requests that wait for a child get their answer now */
         farm_stop(p->farm);
         hub_end(p->hub);
         http_stop(p->http);
     }
-    shop_free(p->shop); /* nobody leaves orders any more; the last ones still write to the store */
+    shop_free(p->shop);
+    models_free(p->models);
     farm_free(p->farm);
     store_close(p->store);
     hub_free(p->hub);

@@ -76,7 +76,7 @@ static int pick_job(sqlite3 *db, const struct store_claim_request *c, struct sto
     struct stmt q;
     stmt_open(&q, db,
               "SELECT " JOB_COLUMNS
-              " FROM job WHERE state = 'queued' AND board_type = :type AND (bench = '' OR bench = :bench) "
+              " FROM job WHERE state = 'queued' AND firmware <> '' AND board_type = :type AND (bench = '' OR bench = :bench) "
               "AND (needs & ~:caps) = 0 AND (min_rate_hz <= 0 OR min_rate_hz <= :rate) AND (:alone = 1 OR bench = "
               ":bench OR avoid <> :bench) "
               "ORDER BY priority DESC, id LIMIT 1");

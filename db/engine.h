@@ -60,11 +60,16 @@ int tx_idem(struct tx *t, const char *scope_default, const struct store_idem *i,
     "id, created_ns, started_ns, finished_ns, state, cancel_requested, priority, retries, attempts, losses, "          \
     "board_type, bench, "                                                                                              \
     "avoid, firmware, min_rate_hz, needs, attempt, on_bench, stage, result, cause_class, cause_code, cause_text, "     \
-    "cause_part, spec"
+    "cause_part, spec, model, numerics, build"
 int job_read(const struct stmt *q, struct store_job *ret_j, struct err *reterr) JF_MUST_CHECK;
 int job_get(sqlite3 *db, const char *id, struct store_job *ret_j, struct err *reterr) JF_MUST_CHECK;
 void cause_read(const struct stmt *q, int *col, struct store_cause *ret_c);
 void cause_bind(struct stmt *q, const struct store_cause *c);
+
+/* jobs.c: a queued job that can never run: failed (or done, when it has a result), with its event. */
+int tx_job_reject(struct tx *t, const char *id, const struct store_cause *cause, struct err *reterr) JF_MUST_CHECK;
+/* models.c: the build's firmware, "" while it compiles; JF_E_UNSUPPORTED with its cause when there will be none. */
+int tx_build_firmware(struct tx *t, const char *id, char *out, size_t size, struct err *reterr) JF_MUST_CHECK;
 
 /* benches.c: moves a bench by its machine, with its event; returns the new state. */
 int tx_bench_event(struct tx *t, const char *name, int event, const char *reason, struct err *reterr) JF_MUST_CHECK;

@@ -66,6 +66,9 @@ int job_read(const struct stmt *q, struct store_job *ret_j, struct err *reterr) 
     if (stmt_get_doc(q, &col, &j.spec) < 0) {
         return err_set(reterr, JF_E_NOMEM, "no memory for job %s", j.id);
     }
+    stmt_get_text(q, &col, j.model, sizeof j.model);
+    stmt_get_text(q, &col, j.numerics, sizeof j.numerics);
+    stmt_get_text(q, &col, j.build, sizeof j.build);
     *ret_j = j;
     return 0;
 }
@@ -91,6 +94,15 @@ struct add_arg {
     const struct store_idem *idem;
 };
 
+static int firmware_exists(struct tx *t, const char *id, struct err *reterr) {
+    struct stmt q;
+    stmt_open(&q, t->db, "SELECT 1 FROM artefact WHERE kind = 'firmware' AND id = :id");
+    stmt_text(&q, ":id", id);
+    int r = stmt_step(&q, reterr);
+    stmt_close(&q);
+    return r < 0 ? r : r == 1 ? 0 : err_set_at(reterr, JF_E_NOT_FOUND, "/firmware", "there is no firmware %s", id);
+}
+
 static int add_fn(struct tx *t, void *arg, struct err *reterr) {
     const struct add_arg *a = arg;
     const struct store_job *j = a->j;
@@ -98,25 +110,31 @@ static int add_fn(struct tx *t, void *arg, struct err *reterr) {
     if (r < 0) {
         return r;
     }
+    char firmware[STORE_HASH_SIZE];
+    COPY(firmware, j->firmware);
     struct stmt q;
-    stmt_open(&q, t->db, "SELECT 1 FROM artefact WHERE kind = 'firmware' AND id = :id");
-    stmt_text(&q, ":id", j->firmware);
-    r = stmt_step(&q, reterr);
-    stmt_close(&q);
-    if (r <= 0) {
-        return r < 0 ? r : err_set_at(reterr, JF_E_NOT_FOUND, "/firmware", "there is no firmware %s", j->firmware);
+    if (j->build[0]) {
+        r = tx_build_firmware(t, j->build, firmware, sizeof firmware, reterr); /* it may have ended since it was asked for */
+    } else {
+        r = firmware_exists(t, firmware, reterr);
+    }
+    if (r < 0) {
+        return r;
     }
     stmt_open(&q, t->db,
               "INSERT INTO job (" JOB_COLUMNS
               ") VALUES (:id, :now, 0, 0, 'queued', 0, :priority, :retries, 0, 0, :board_type, :bench, '', :firmware, "
-              ":min_rate, :needs, '', '', '', '', '', '', '', '', :spec)");
+              ":min_rate, :needs, '', '', '', '', '', '', '', '', :spec, :model, :numerics, :build)");
     stmt_text(&q, ":id", j->id);
     stmt_int(&q, ":now", t->now_ns);
     stmt_int(&q, ":priority", j->priority);
     stmt_int(&q, ":retries", j->retries);
     stmt_text(&q, ":board_type", j->board_type);
     stmt_text(&q, ":bench", j->bench);
-    stmt_text(&q, ":firmware", j->firmware);
+    stmt_text(&q, ":firmware", firmware);
+    stmt_text(&q, ":model", j->model);
+    stmt_text(&q, ":numerics", j->numerics);
+    stmt_text(&q, ":build", j->build);
     stmt_real(&q, ":min_rate", j->min_rate_hz);
     stmt_int(&q, ":needs", j->needs);
     stmt_text(&q, ":spec", j->spec);
@@ -205,10 +223,10 @@ int store_job_list(struct store *s, const struct store_job_filter *f, struct sto
     }
     char sql[1400];
     (void)snprintf(sql, sizeof sql,
-                   "SELECT " JOB_COLUMNS " FROM job WHERE 1 = 1%s%s%s%s%s ORDER BY id DESC LIMIT :limit",
+                   "SELECT " JOB_COLUMNS " FROM job WHERE 1 = 1%s%s%s%s%s%s ORDER BY id DESC LIMIT :limit",
                    f->state >= 0 ? " AND state = :state" : "", f->board_type ? " AND board_type = :type" : "",
                    f->bench ? " AND (bench = :bench OR on_bench = :bench)" : "",
-                   f->firmware ? " AND firmware = :firmware" : "", f->below ? " AND id < :below" : "");
+                   f->firmware ? " AND firmware = :firmware" : "", f->model ? " AND model = :model" : "", f->below ? " AND id < :below" : "");
     stmt_open(&q, db, sql);
     if (f->state >= 0) {
         stmt_text(&q, ":state", sm_state_name(&store_job_machine, f->state));
@@ -221,6 +239,9 @@ int store_job_list(struct store *s, const struct store_job_filter *f, struct sto
     }
     if (f->firmware) {
         stmt_text(&q, ":firmware", f->firmware);
+    }
+    if (f->model) {
+        stmt_text(&q, ":model", f->model);
     }
     if (f->below) {
         stmt_text(&q, ":below", f->below);
@@ -309,19 +330,23 @@ struct reject_arg {
     const struct store_cause *cause;
 };
 
-static int reject_fn(struct tx *t, void *arg, struct err *reterr) {
-    const struct reject_arg *a = arg;
+int tx_job_reject(struct tx *t, const char *id, const struct store_cause *cause, struct err *reterr) {
     struct store_job j = {0};
-    int r = job_get(t->db, a->id, &j, reterr);
+    int r = job_get(t->db, id, &j, reterr);
     if (r < 0) {
         return r;
     }
     store_job_done(&j);
     if (j.state != STORE_JOB_QUEUED) {
-        return err_set(reterr, JF_E_CONFLICT, "job %s is no longer queued", a->id);
+        return err_set(reterr, JF_E_CONFLICT, "job %s is no longer queued", id);
     }
-    return end_queued(t, &j, j.result[0] ? "done" : "failed", a->cause, j.result[0] ? "job.done" : "job.failed",
+    return end_queued(t, &j, j.result[0] ? "done" : "failed", cause, j.result[0] ? "job.done" : "job.failed",
                       reterr);
+}
+
+static int reject_fn(struct tx *t, void *arg, struct err *reterr) {
+    const struct reject_arg *a = arg;
+    return tx_job_reject(t, a->id, a->cause, reterr);
 }
 
 int store_job_reject(struct store *s, const char *id, const struct store_cause *cause, struct err *reterr) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * The four state machines as tables. Owns no state; the engine asks sm_next inside the transaction that moves a row.
+ * The state machines as tables. Owns no state; the engine asks sm_next inside the transaction that moves a row.
  *
  * job                      cancel
  *            +----------------------------------> canceled
@@ -28,7 +28,14 @@
  * too)
  *          +---- safe -------|-|------------------------------------------+
  *        drain: idle, offline, recovering --> maintenance;  restore: maintenance --> offline (its worker then says
- * ready) A leased bench is drained once its attempt has ended: the daemon keeps the wish. */
+ * ready) A leased bench is drained once its attempt has ended: the daemon keeps the wish.
+ *
+ * build                    finish
+ *   --> compiling ------------------> ready
+ *        ^  |  |         refuse
+ *        |  |  +--------------------> refused     (the model cannot run there: the violations say why)
+ *        |  +-------- fail ---------> failed      (the tool did: hung, died, printed no answer)
+ *        +----------- retry ------------+ */
 #include "db/store.h"
 
 #define ROW(from, event, to)                                                                                           \
@@ -136,3 +143,14 @@ static const struct sm_row bench_rows[] = {
 };
 const struct sm_table store_bench_machine = {
     "bench", bench_states, bench_events, STORE_BENCH_STATES, STORE_BENCH_EVENTS, bench_rows, COUNT(bench_rows)};
+
+static const char *const build_states[] = {"compiling", "ready", "refused", "failed"};
+static const char *const build_events[] = {"finish", "refuse", "fail", "retry"};
+static const struct sm_row build_rows[] = {
+    ROW(STORE_BUILD_COMPILING, STORE_BUILD_FINISH, STORE_BUILD_READY),
+    ROW(STORE_BUILD_COMPILING, STORE_BUILD_REFUSE, STORE_BUILD_REFUSED),
+    ROW(STORE_BUILD_COMPILING, STORE_BUILD_FAIL, STORE_BUILD_FAILED),
+    ROW(STORE_BUILD_FAILED, STORE_BUILD_RETRY, STORE_BUILD_COMPILING),
+};
+const struct sm_table store_build_machine = {
+    "build", build_states, build_events, STORE_BUILD_STATES, STORE_BUILD_EVENTS, build_rows, COUNT(build_rows)};

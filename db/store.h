@@ -109,6 +109,21 @@ enum store_bench_event {
     STORE_BENCH_RESTORE, /* a person gives it back */
     STORE_BENCH_EVENTS
 };
+enum store_build_state {
+    STORE_BUILD_COMPILING,
+    STORE_BUILD_READY,
+    STORE_BUILD_REFUSED,
+    STORE_BUILD_FAILED,
+    STORE_BUILD_STATES
+};
+enum store_build_event {
+    STORE_BUILD_FINISH,
+    STORE_BUILD_REFUSE,
+    STORE_BUILD_FAIL,
+    STORE_BUILD_RETRY,
+    STORE_BUILD_EVENTS
+};
+extern const struct sm_table store_build_machine;
 extern const struct sm_table store_job_machine, store_attempt_machine, store_lease_machine, store_bench_machine;
 #define store_attempt_terminal(st) ((st) >= STORE_ATTEMPT_SUCCEEDED)
 #define store_job_terminal(st) ((st) >= STORE_JOB_DONE)
@@ -131,7 +146,8 @@ struct store_job {
     char board_type[STORE_NAME_SIZE]; /* always known */
     char bench[STORE_NAME_SIZE];      /* asked for, "" any of the type */
     char avoid[STORE_NAME_SIZE];      /* failed there last, "" none */
-    char firmware[STORE_HASH_SIZE];
+    char firmware[STORE_HASH_SIZE];   /* "" while its build compiles: not claimed before */
+    char model[STORE_HASH_SIZE], numerics[STORE_WORD_SIZE], build[STORE_ID_SIZE]; /* "" a job with a firmware of its own */
     double min_rate_hz; /* 0: no demand */
     int64_t needs;      /* capability bits that the bench must have */
     char attempt[STORE_ID_SIZE], on_bench[STORE_NAME_SIZE], stage[STORE_WORD_SIZE]; /* latest attempt, "" none */
@@ -213,7 +229,7 @@ struct store_event {
     int64_t seq, created_ns;
     char type[STORE_WORD_SIZE]; /* job.created job.claimed job.stage job.requeued job.done job.failed job.canceled
                                  * job.cancel_requested result.created bench.state bench.health
-                                 * reanalysis.failed */
+                                 * reanalysis.failed model.build job.compiled */
     char job[STORE_ID_SIZE], attempt[STORE_ID_SIZE], bench[STORE_NAME_SIZE], result[STORE_ID_SIZE];
     char state[STORE_WORD_SIZE]; /* new state of the job or the bench, or the result's verdict */
     char stage[STORE_WORD_SIZE];
@@ -251,14 +267,15 @@ void store_id_new(const struct clock_src *clock, char ret_id[STORE_ID_SIZE]);
 
 /* ---- jobs ---------------------------------------------------------------------------------------------------------
  */
-/* Adds a queued job; j: id, priority, retries, board_type, bench, firmware, min_rate_hz, needs, spec. idem may be NULL.
+/* Adds a queued job; j: id, priority, retries, board_type, bench, min_rate_hz, needs, spec, and either firmware or model,
+ * numerics and build. idem may be NULL. JF_E_UNSUPPORTED: the build has ended without a firmware.
  * JF_E_CONFLICT: the key exists already (read it with store_idem_get). JF_E_NOT_FOUND: no such firmware. */
 int store_job_add(struct store *s, const struct store_job *j, const struct store_idem *idem,
                   struct err *reterr) JF_MUST_CHECK;
 int store_job_get(struct store *s, const char *id, struct store_job *ret_j, struct err *reterr) JF_MUST_CHECK;
 struct store_job_filter { /* "" or -1: any */
     int state;
-    const char *board_type, *bench, *firmware; /* NULL: any; bench: asked for or ran on */
+    const char *board_type, *bench, *firmware, *model; /* NULL: any; bench: asked for or ran on */
     const char *below;                         /* keyset: ids below this one; NULL: from the newest */
     int limit;                                 /* 1..STORE_LIST_MAX */
 };
@@ -385,6 +402,47 @@ int store_artefact_get(struct store *s, int kind, const char *id, struct store_a
 int store_artefact_list(struct store *s, int kind, const char *below, int limit, struct store_artefact **ret_a,
                         struct err *reterr) JF_MUST_CHECK;
 void store_artefacts_free(struct store_artefact *a, int n);
+
+/* ---- models and builds -------------------------------------------------------------------------------------------- */
+struct store_model {
+    char id[STORE_HASH_SIZE], format[STORE_WORD_SIZE]; /* "tflite" "onnx" */
+    int64_t size, created_ns;
+};
+struct store_build {
+    char id[STORE_ID_SIZE];
+    char model[STORE_HASH_SIZE], board_type[STORE_NAME_SIZE], numerics[STORE_WORD_SIZE], tool[STORE_HASH_SIZE]; /* the key */
+    int state; /* store_build_state */
+    int64_t tries, created_ns, updated_ns;
+    char firmware[STORE_HASH_SIZE]; /* ready: what it gave; else "" */
+    struct store_cause cause;       /* refused, failed */
+    char *doc;                      /* owned: what the tools said, JSON text */
+};
+void store_build_done(struct store_build *b);
+void store_builds_free(struct store_build *b, int n);
+/* Returns 1: added, 0: was there already. */
+int store_model_put(struct store *s, const struct store_model *m, struct err *reterr) JF_MUST_CHECK;
+int store_model_get(struct store *s, const char *id, struct store_model *ret_m, struct err *reterr) JF_MUST_CHECK;
+int store_model_list(struct store *s, const char *below, int limit, struct store_model **ret_m,
+                     struct err *reterr) JF_MUST_CHECK; /* free() */
+/* The build of this key (model, board_type, numerics, tool of *b); the rest of *b is filled. Returns 1: it is to be compiled
+ * now (it is new, or had failed), 0: it was there, whatever its state. doc is the caller's when 0 or 1. */
+int store_build_want(struct store *s, struct store_build *b, struct err *reterr) JF_MUST_CHECK;
+int store_build_get(struct store *s, const char *id, struct store_build *ret_b, struct err *reterr) JF_MUST_CHECK;
+/* Of this model; or, model NULL, in this state. Oldest first, at most STORE_LIST_MAX. */
+int store_build_list(struct store *s, const char *model, int state, struct store_build **ret_b,
+                     struct err *reterr) JF_MUST_CHECK;
+/* Counts a try of a build that is compiling; returns their number. JF_E_CONFLICT: it is over. */
+int store_build_start(struct store *s, const char *id, struct err *reterr) JF_MUST_CHECK;
+struct store_build_end {
+    int event;                             /* STORE_BUILD_FINISH, REFUSE, FAIL */
+    const struct store_artefact *firmware; /* FINISH: what it gave, its bytes stored already; else NULL */
+    struct store_cause cause;
+    const char *doc;
+};
+/* One transaction: the build's end, its firmware's row, and every queued job that waited for it: it has the firmware now, or
+ * it has failed with the cause. Returns the new state. */
+int store_build_finish(struct store *s, const char *id, const struct store_build_end *end,
+                       struct err *reterr) JF_MUST_CHECK;
 
 /* ---- idempotency keys, events
  * ---------------------------------------------------------------------------------------------------- */

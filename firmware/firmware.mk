@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Firmware: one ELF per model x board (build/firmware/<board>/<model id>.elf) out of harness, board and what jf-model emits.
+# Firmware: one ELF per model x board (build/firmware/<board>/<model id>.elf), made by `jf-model firmware` as boards/<board>/build.conf says.
 # `make firmware` (part of `all`) builds the boards of FW_BOARDS, `make firmware-qemu` the machine for tests in both modes (part of `contract`),
 # `make firmware-performance` performance-mode images (build/firmware/<board>-performance/). Without a cross compiler the rest still builds and one
 # line says what is missing. All of it lies in build/, whatever the sanitizer: it is not instrumented.
@@ -15,13 +15,6 @@ FW_TFLITE_vww01 := firmware/models/vww_96_int8.tflite
 F := build/firmware
 
 FW_HARNESS := $(sort $(wildcard firmware/harness/*.c))
-FW_RUNTIME := $(sort $(wildcard firmware/runtime/*.c))
-FW_HEADERS := $(wildcard firmware/harness/*.h firmware/boards/common/*.h firmware/include/*.h firmware/runtime/*.h)
-# Soft float: the kernels are integer, the few conversions outside windows are not worth an FPU context (or its energy).
-FW_ARCH := -mcpu=cortex-m7 -mthumb -mfloat-abi=soft
-FW_CFLAGS := $(CSTD) $(WARN) $(FW_ARCH) -g -ffunction-sections -fdata-sections -fno-common -I. -ffile-prefix-map=$(CURDIR)=.
-FW_LDFLAGS := $(FW_ARCH) -nostartfiles -Wl,--gc-sections -Wl,--build-id -Wl,--fatal-warnings
-
 # ---- the harness on the host, for its unit tests -----------------------------------------------------------------
 OBJ_harness := $(FW_HARNESS:%.c=$(B)/obj/%.o)
 $(B)/lib/libharness.a: $(OBJ_harness)
@@ -29,39 +22,15 @@ $(B)/lib/libharness.a: $(OBJ_harness)
 	$(Q)mkdir -p $(@D) && rm -f $@ && $(AR) rcs $@ $^
 $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/firmware/test_*.c)): $(B)/lib/libharness.a
 
-# ---- models: emitted C and the harness's view of it, one object ----------------------------------------------------
-# $(1) model id
-define fw_model
-$(F)/models/jfm_$(1).c: $(FW_TFLITE_$(1)) build/jf-model
-	$$(call say,EMIT,$$@)
-	$$(Q)mkdir -p $$(@D) && build/jf-model emit $$< --name $(1) --out $$(@D)
-$(F)/models/$(1).o: $(F)/models/jfm_$(1).c firmware/boards/common/jf_net_model.c $(FW_HEADERS)
+# ---- images: $(1) directory in build/firmware, $(2) board, $(3) mode, $(4) model -------------------------------------
+FW_SHARED := $(wildcard $(addprefix firmware/,runtime/*.[ch] harness/*.[ch] include/*.h boards/common/*))
+define fw_image
+$(F)/$(1)/$(4).elf: $(FW_TFLITE_$(4)) build/jf-model $(FW_SHARED) $(wildcard firmware/boards/$(2)/*)
 	$$(call say,ARMCC,$$@)
-	$$(Q)$(FW_CC) $(FW_CFLAGS) -O3 -c $$< -o $(F)/models/jfm_$(1).o
-	$$(Q)$(FW_CC) $(FW_CFLAGS) -O2 -DJF_NET_MODEL=jfm_$(1) -c firmware/boards/common/jf_net_model.c -o $(F)/models/net_$(1).o
-	$$(Q)$(FW_CC) $(FW_ARCH) -nostdlib -r $(F)/models/jfm_$(1).o $(F)/models/net_$(1).o -o $$@
+	$$(Q)mkdir -p $$(@D) && build/jf-model firmware $$< --board $(2) --mode $(3) --name $(4) --out $$@ --firmware-dir firmware --strict >/dev/null
 endef
-$(foreach m,$(FW_MODELS),$(eval $(call fw_model,$(m))))
-
-# ---- images: $(1) directory in build/firmware, $(2) board, $(3) extra flags ------------------------------------------
-define fw_variant
-FW_OBJ_$(1) := $$(patsubst %,$(F)/$(1)/obj/%.o,$$(basename $(FW_HARNESS) $(FW_RUNTIME) $$(wildcard firmware/boards/$(2)/*.c firmware/boards/$(2)/*.S)))
-$(F)/$(1)/obj/firmware/runtime/%.o: firmware/runtime/%.c $(FW_HEADERS)
-	$$(call say,ARMCC,$$<)
-	$$(Q)mkdir -p $$(@D) && $(FW_CC) $(FW_CFLAGS) -O3 $(3) -c $$< -o $$@
-$(F)/$(1)/obj/%.o: %.c $(FW_HEADERS) $$(wildcard firmware/boards/$(2)/*.h)
-	$$(call say,ARMCC,$$<)
-	$$(Q)mkdir -p $$(@D) && $(FW_CC) $(FW_CFLAGS) -O2 $(3) -c $$< -o $$@
-$(F)/$(1)/obj/%.o: %.S
-	$$(call say,ARMCC,$$<)
-	$$(Q)mkdir -p $$(@D) && $(FW_CC) $(FW_ARCH) -c $$< -o $$@
-$(F)/$(1)/%.elf: $(F)/models/%.o $$(FW_OBJ_$(1)) firmware/boards/$(2)/link.ld
-	$$(call say,ARMLD,$$@)
-	$$(Q)$(FW_CC) $(FW_LDFLAGS) -T firmware/boards/$(2)/link.ld -o $$@ $$(filter %.o,$$^)
-.SECONDARY: $$(FW_OBJ_$(1)) $(FW_MODELS:%=$(F)/models/%.o)
-endef
-$(foreach b,$(FW_BOARDS) qemu-mps2-an500,$(eval $(call fw_variant,$(b),$(b),-DJF_MODE=JF_MODE_ENERGY)))
-$(foreach b,$(FW_BOARDS) qemu-mps2-an500,$(eval $(call fw_variant,$(b)-performance,$(b),-DJF_MODE=JF_MODE_PERFORMANCE)))
+$(foreach m,$(FW_MODELS),$(foreach b,$(FW_BOARDS) qemu-mps2-an500,$(eval $(call fw_image,$(b),$(b),energy,$(m)))\
+  $(eval $(call fw_image,$(b)-performance,$(b),performance,$(m)))))
 
 FW_ELF := $(foreach b,$(FW_BOARDS),$(FW_MODELS:%=$(F)/$(b)/%.elf))
 FW_ELF_PERFORMANCE := $(foreach b,$(FW_BOARDS),$(FW_MODELS:%=$(F)/$(b)-performance/%.elf))

@@ -4,11 +4,13 @@
 #ifndef MEASURE_ANALYSIS_H
 #define MEASURE_ANALYSIS_H
 
+#include "measure/align.h"
 #include "measure/kernel.h"
 #include "measure/loss.h"
 #include "measure/measure.h"
 #include "measure/rules.h"
 #include "measure/scan.h"
+#include "measure/second.h"
 #include "measure/spike.h"
 
 /* Sums over one span [x0, x1) of samples, fractions of cells counted by their share. */
@@ -66,6 +68,8 @@ struct analysis {
     double dt, phi;
     struct scan scan;
     struct hostmap map;
+    const struct measure_second *second; /* the markers come from it; NULL: from the current's instrument */
+    struct align_fit align; /* with it */
     struct track window_line, inference_line;
     struct window_n windows[MEASURE_MAX_WINDOWS];
     struct integral window_sums[MEASURE_MAX_WINDOWS], probes[2 * MEASURE_MAX_WINDOWS]; /* probe 2k, 2k+1: two cells about the edges of window k */
@@ -87,6 +91,13 @@ struct analysis {
 
 /* Raises code for window k (-1: the run) with a sentence; the first sentence of a code stays. */
 void analysis_raise(struct analysis *a, enum measure_code code, int k, const char *fmt, ...) JF_PRINTF(4, 5);
+
+/* second.c: markers of another instrument; without one all of these do nothing or answer for the current's own. */
+int analysis_second(struct analysis *a, const struct measure_second *s, struct err *reterr) JF_MUST_CHECK; /* replaces the scan's marks */
+double analysis_edge_x(const struct analysis *a, int64_t n); /* place of the window edge whose first changed sample is n, samples */
+double analysis_edge_dt(const struct analysis *a); /* the grid that an edge is known to, s */
+void analysis_second_window(struct analysis *a, int k); /* no extrapolation */
+void analysis_second_effect(const struct analysis *a, int k, double p0, double p1, double share, double effect[2]);
 
 int analysis_windows(struct analysis *a, struct err *reterr) JF_MUST_CHECK; /* windows.c: fills windows, stages */
 int analysis_stage_spans(struct analysis *a, int k) JF_MUST_CHECK; /* stages.c */
@@ -111,6 +122,7 @@ struct budget {
 };
 /* u: with the sign of the figure's sensitivity. source: as in struct measure_component, NULL: the run's own. */
 void budget_add(struct budget *b, const char *name, const char *distribution, char type, double u, double dof, const char *source);
+void analysis_second_budget(const struct analysis *a, const double effect[2], struct budget *b); /* component "alignment" */
 /* u_c, u95, k from the components: Monte Carlo of JCGM 101. JF_E_NOMEM. */
 int budget_evaluate(const struct measure_component *list, int n, uint32_t draws, uint64_t seed, double *ret_uc, double *ret_u95) JF_MUST_CHECK;
 /* Standard uncertainty of a limit as its kind says, and the distribution's name; false: unknown. */

@@ -42,7 +42,7 @@ static void window_burden(const struct analysis *a, int k) {
 static double edge_u(const struct analysis *a, int k, double idle_w) {
     double p0 = mean_of(&a->probes[2 * k].p, a->probes[2 * k].cells) - idle_w;
     double p1 = mean_of(&a->probes[2 * k + 1].p, a->probes[2 * k + 1].cells) - idle_w;
-    return hypot(p0, p1) * a->dt / SQRT12;
+    return hypot(p0, p1) * analysis_edge_dt(a) / SQRT12;
 }
 
 static void window_reasons(struct analysis *a, int k) {
@@ -126,6 +126,7 @@ struct means { /* over the usable windows, per inference */
     double d[MEASURE_MAX_RANGES]; /* V * time by range, idle share subtracted, V s */
     double vt[MEASURE_MAX_RANGES], vt_idle[MEASURE_MAX_RANGES]; /* the two parts of d */
     double t, v; /* s, V */
+    double align[2]; /* effect of the alignment's offset and rate: W, W s */
     double skew_w; /* power step between closing and opening edge, W */
     double rc; /* J/F */
     double noise_a; /* sample noise by differences, A */
@@ -149,6 +150,9 @@ static struct means window_means(const struct analysis *a, bool net) {
         m.t += w->duration_s * share;
         m.v += w->voltage_mean_v / n;
         m.skew_w += (mean_of(&a->probes[2 * k + 1].p, a->probes[2 * k + 1].cells) - mean_of(&a->probes[2 * k].p, a->probes[2 * k].cells)) * share;
+        double off = net ? a->r->idle.power_w : 0;
+        analysis_second_effect(a, k, mean_of(&a->probes[2 * k].p, a->probes[2 * k].cells) - off,
+                               mean_of(&a->probes[2 * k + 1].p, a->probes[2 * k + 1].cells) - off, share, m.align);
         m.rc += a->rc_per_farad[k] * share;
         diff2 += s->diff2;
         diffs += s->diffs;
@@ -310,6 +314,7 @@ static int energy_figure(struct analysis *a, bool net, struct measure_figure_sta
     add_time_base(a, f->median, &b);
     if (a->cap->instrument.marker_phase < 0)
         budget_add(&b, "marker skew", "rectangular", 'B', m.skew_w * a->dt / SQRT12, INFINITY, a->analyzer_source);
+    analysis_second_budget(a, m.align, &b);
     add_rc(a, m.rc, &b);
     if (net)
         add_idle(a, m.t, &b);
@@ -320,12 +325,13 @@ static int energy_figure(struct analysis *a, bool net, struct measure_figure_sta
 static int latency_figure(struct analysis *a, struct err *reterr) {
     const struct measure_result *r = a->r;
     struct measure_figure_stat *f = &a->r->latency;
-    double x[MEASURE_MAX_WINDOWS], var = 0;
+    double x[MEASURE_MAX_WINDOWS], var = 0, align[2] = {0};
     int n = 0;
     nothing(f);
     for (int k = 0; k < r->n_windows; k++)
         if (r->windows[k].usable) {
-            double u = a->dt / SQRT12 * sqrt(2) / r->windows[k].inferences;
+            double u = analysis_edge_dt(a) / SQRT12 * sqrt(2) / r->windows[k].inferences;
+            analysis_second_effect(a, k, 1, 1, 1.0 / r->n_usable / r->windows[k].inferences, align);
             x[n++] = r->windows[k].duration_s / r->windows[k].inferences;
             var += u * u;
         }
@@ -334,6 +340,7 @@ static int latency_figure(struct analysis *a, struct err *reterr) {
     struct budget b = {.list = f->budget};
     statistics(f, x, n);
     add_time_base(a, f->median, &b);
+    analysis_second_budget(a, align, &b);
     add_scatter(f, n, sqrt(var / n), &b);
     return finish(a, f, &b, 2, reterr);
 }

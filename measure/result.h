@@ -107,6 +107,14 @@ struct measure_clock {
     const char *by; /* "device" | "host" | "none" ; static */
 };
 
+struct measure_alignment { /* markers of a second instrument: its clock against the current's (measure/align.h) */
+    bool has, good; /* a second instrument gave the markers; the fit was accepted */
+    double offset_s, rate, ref_s; /* current's time = t + offset_s + rate * (t - ref_s) */
+    double residual_s, u_offset_s, u_rate;
+    double from_s, to_s; /* covered, current's time */
+    int trains, edges, inliers;
+};
+
 struct measure_loss {
     bool checked; /* host stamps allowed the check */
     double rate_ppm; /* instrument against host, from the fit */
@@ -133,6 +141,7 @@ struct measure_result {
     struct measure_stage_stat stages[MEASURE_N_STAGES];
     struct measure_clock clock;
     struct measure_loss loss;
+    struct measure_alignment alignment;
     struct measure_quality quality;
     struct measure_window windows[MEASURE_MAX_WINDOWS];
     int n_windows, n_usable;

@@ -60,6 +60,8 @@ int measure_run(const struct measure_source *src, const struct measure_capture *
     if (rc == 0)
         rc = loss_fit(&a->scan, cfg, a->dt, &a->map, reterr);
     if (rc == 0)
+        rc = analysis_second(a, src->second, reterr);
+    if (rc == 0)
         rc = analysis_windows(a, reterr);
     if (rc == 0)
         rc = analysis_idle_plan(a, reterr);

@@ -11,6 +11,7 @@
 
 struct mark { /* the marker byte changed to m at sample n */
     int64_t n;
+    double x; /* of another instrument's markers: the exact place, samples; else unused */
     uint8_t m;
     bool set; /* level found at a start or behind a hole: not an edge */
 };

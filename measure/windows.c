@@ -149,8 +149,8 @@ static void accept(struct analysis *a, int k, int64_t n0, int64_t n1) {
     const struct stretch_n *seg = segment_at(a, (double)n0);
     w->n0 = n0;
     w->n1 = n1;
-    w->x0 = (double)n0 + a->phi - 0.5;
-    w->x1 = (double)n1 + a->phi - 0.5;
+    w->x0 = analysis_edge_x(a, n0);
+    w->x1 = analysis_edge_x(a, n1);
     w->seg_from = seg ? seg->from : a->scan.first;
     w->seg_to = seg ? seg->to : a->scan.end;
     measure_rule_apply(a->cfg->rule, a->dt, n0, n1, w->x0, w->x1, &w->span);
@@ -282,10 +282,12 @@ int analysis_windows(struct analysis *a, struct err *reterr) {
         spans_by_order(a);
     for (int k = 0; k < c->n_requests; k++) {
         a->r->windows[k].inferences = c->requests[k].inferences;
-        if (a->windows[k].known && c->scheme == MEASURE_SCHEME_PHASES)
+        bool placed = !a->second || a->align.refusal == ALIGN_GOOD;
+        if (placed && a->windows[k].known && c->scheme == MEASURE_SCHEME_PHASES)
             find_phases(a, k);
-        else if (a->windows[k].known)
+        else if (placed && a->windows[k].known)
             find_mlperf(a, k);
+        analysis_second_window(a, k);
         note_losses(a, k);
         if (a->r->windows[k].found && c->scheme == MEASURE_SCHEME_PHASES && c->instrument.n_markers >= 5) {
             rc = analysis_stage_spans(a, k);

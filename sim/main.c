@@ -192,7 +192,7 @@ static int ports_write(const struct vbench *v, struct err *reterr) {
     if (!f) {
         return err_set_errno(reterr, JF_E_IO, errno, "%s", temp);
     }
-    int n = fprintf(f, "{\"stlink\":%d,\"scope\":%d}\n", v->stlink_port, rig_scope_port(v->rig));
+    int n = fprintf(f, "{\"stlink\":%d,\"scope\":%d,\"logic\":%d}\n", v->stlink_port, rig_scope_port(v->rig), rig_logic_port(v->rig));
     if (fclose(f) != 0 || n < 0 || rename(temp, path) != 0) {
         return err_set_errno(reterr, JF_E_IO, errno, "%s", path);
     }
@@ -357,7 +357,7 @@ int main(int argc, char **argv) {
         vbench_close(&v);
         return 1;
     }
-    (void)printf("{\"ready\":true,\"stlink\":%d,\"scope\":%d,\"pid\":%ld}\n", v.stlink_port, rig_scope_port(v.rig), (long)getpid());
+    (void)printf("{\"ready\":true,\"stlink\":%d,\"scope\":%d,\"logic\":%d,\"pid\":%ld}\n", v.stlink_port, rig_scope_port(v.rig), rig_logic_port(v.rig), (long)getpid());
     (void)fflush(stdout);
     run(&v);
     vbench_close(&v);

@@ -477,4 +477,5 @@ struct front ppk2_front(struct ppk2 *d) { return (struct front){.ops = &ops, .se
 struct profile *ppk2_profile(struct ppk2 *d) { return &d->profile; }
 void ppk2_slipped(struct ppk2 *d) { d->behind_ns = INT64_MAX; }
 const char *ppk2_tty(const struct ppk2 *d) { return d->tty; }
+double ppk2_origin_s(const struct ppk2 *d) { return (double)d->origin / (double)ELEC_PS_PER_S; }
 uint64_t ppk2_dropped(const struct ppk2 *d) { return d->dropped; }

@@ -32,6 +32,7 @@ struct front ppk2_front(struct ppk2 *d); /* its done() ends the life of d */
 struct profile *ppk2_profile(struct ppk2 *d);
 void ppk2_slipped(struct ppk2 *d); /* virtual time gave up some real time: learn the pace anew */
 const char *ppk2_tty(const struct ppk2 *d); /* the pty's own name; changes on re-plug */
+double ppk2_origin_s(const struct ppk2 *d); /* virtual time at which sample 0 of the running or last stream began */
 uint64_t ppk2_dropped(const struct ppk2 *d); /* samples lost because the reader lagged */
 
 #endif

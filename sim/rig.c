@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "sim/control.h"
 #include "sim/hmo.h"
+#include "sim/logic.h"
 #include "sim/ppk2.h"
 #include "sim/truth.h"
 
@@ -23,6 +24,7 @@ struct rig {
     struct truth *truth;
     struct hmo *hmo;
     struct ppk2 *ppk2;
+    struct logic *logic;
     struct control *control;
     int64_t lag_ps, slips;
     bool quit;
@@ -35,7 +37,7 @@ void rig_conf_init(struct rig_conf *ret_conf) {
     *ret_conf = (struct rig_conf){.analyzer = RIG_NONE, .scheme = TRUTH_PHASES, .seed = 1, .supply_v = 3.3};
 }
 
-enum option_kind { OPT_ANALYZER, OPT_SCHEME, OPT_PATH, OPT_NUMBER, OPT_PORT, OPT_SEED };
+enum option_kind { OPT_ANALYZER, OPT_SCHEME, OPT_PATH, OPT_NUMBER, OPT_PORT, OPT_LOGIC_PORT, OPT_SEED };
 
 static const struct option {
     const char *name;
@@ -46,6 +48,7 @@ static const struct option {
     {"--analyzer", OPT_ANALYZER, 0, 0, 0},
     {"--scheme", OPT_SCHEME, 0, 0, 0},
     {"--scope-port", OPT_PORT, 0, 0, 65535},
+    {"--logic-port", OPT_LOGIC_PORT, 0, 0, 65535},
     {"--seed", OPT_SEED, 0, 0, 0},
     {"--ppk2-path", OPT_PATH, offsetof(struct rig_conf, ppk2_path), 0, 0},
     {"--truth", OPT_PATH, offsetof(struct rig_conf, truth_path), 0, 0},
@@ -59,6 +62,8 @@ const char *rig_usage(void) {
     return "  --scope | --ppk2            the instrument (also --analyzer scope|ppk2|none)\n"
            "  --scope-port N              oscilloscope on 127.0.0.1:N, 0: any free port\n"
            "  --ppk2-path PATH            PPK2 on a pty, PATH becomes a symlink to it\n"
+           "  --logic                     with a logic analyzer (BeagleLogic over TCP) on the marker lines beside it\n"
+           "  --logic-port N              its port on 127.0.0.1, 0: any free port\n"
            "  --truth FILE                write the exact energies as JSON lines\n"
            "  --scheme phases|mlperf      how the truth reads the marker lines (phases)\n"
            "  --control PATH              unix socket: faults, status, profile, truth, quit\n"
@@ -115,9 +120,15 @@ static int option_set(struct rig_conf *c, const struct option *o, const char *va
     case OPT_NUMBER:
         return option_number(o, value, (double *)(void *)((char *)c + o->at), reterr);
     case OPT_PORT:
+    case OPT_LOGIC_PORT:
         rc = option_number(o, value, &v, reterr);
         if (rc == 0 && v != floor(v)) {
             return err_set_at(reterr, JF_E_INVAL, o->name, "must be a whole number");
+        }
+        if (o->kind == OPT_LOGIC_PORT) {
+            c->logic_port = rc < 0 ? c->logic_port : (int)v;
+            c->logic = c->logic || rc == 0;
+            return rc;
         }
         c->scope_port = rc < 0 ? c->scope_port : (int)v;
         c->analyzer = rc < 0 ? c->analyzer : RIG_SCOPE;
@@ -132,6 +143,10 @@ static int option_set(struct rig_conf *c, const struct option *o, const char *va
 int rig_conf_option(struct rig_conf *c, const char *name, const char *value, struct err *reterr) {
     if (strcmp(name, "--realistic") == 0) {
         c->realistic = true;
+        return 1;
+    }
+    if (strcmp(name, "--logic") == 0) {
+        c->logic = true;
         return 1;
     }
     if (strcmp(name, "--scope") == 0 || strcmp(name, "--ppk2") == 0) {
@@ -193,6 +208,10 @@ static json_t *do_status(struct rig *r) {
     if (o && r->ppk2) {
         json_object_set_new(o, "ppk2_dropped", json_integer((json_int_t)ppk2_dropped(r->ppk2)));
         json_object_set_new(o, "ppk2_tty", json_string(ppk2_tty(r->ppk2)));
+        json_object_set_new(o, "ppk2_origin_s", json_real(ppk2_origin_s(r->ppk2)));
+    }
+    if (o && r->logic) {
+        json_object_set_new(o, "logic", logic_json(r->logic));
     }
     if (o && r->hmo) {
         json_object_set_new(o, "scope_port", json_integer(hmo_port(r->hmo)));
@@ -228,6 +247,18 @@ static json_t *do_profile(struct rig *r, const json_t *q) {
                      profile_json(p), "declared", profile_spec(kind));
 }
 
+static json_t *do_logic(struct rig *r, const json_t *q) {
+    const json_t *set = json_object_get(q, "set");
+    struct err e = {0};
+    if (!r->logic) {
+        return bad("cmd", "this bench has no logic analyzer");
+    }
+    if (set && logic_set(r->logic, set, &e) < 0) {
+        return control_error(&e);
+    }
+    return json_pack("{s:b, s:o}", "ok", 1, "logic", logic_json(r->logic));
+}
+
 static json_t *rig_command(void *ctx, const json_t *q) {
     struct rig *r = ctx;
     const char *cmd = json_string_value(json_object_get(q, "cmd"));
@@ -246,6 +277,9 @@ static json_t *rig_command(void *ctx, const json_t *q) {
     if (strcmp(cmd, "profile") == 0) {
         return do_profile(r, q);
     }
+    if (strcmp(cmd, "logic") == 0) {
+        return do_logic(r, q);
+    }
     if (strcmp(cmd, "truth") == 0) {
         truth_snapshot(r->truth);
         return json_pack("{s:b, s:s, s:I}", "ok", 1, "path", r->conf.truth_path, "windows", (json_int_t)truth_windows(r->truth));
@@ -254,10 +288,16 @@ static json_t *rig_command(void *ctx, const json_t *q) {
         r->quit = true;
         return json_pack("{s:b}", "ok", 1);
     }
-    return bad("cmd", "one of fault, faults, status, profile, truth, quit");
+    return bad("cmd", "one of fault, faults, status, profile, logic, truth, quit");
 }
 
 /* --- life ------------------------------------------------------------------------------------------------------------- */
+static int open_logic(struct rig *r, struct err *reterr) {
+    const struct rig_conf *c = &r->conf;
+    struct logic_conf lc = {.port = c->logic_port, .seed = c->seed, .elec = r->elec, .faults = r->faults};
+    return c->logic ? logic_open(&lc, &r->logic, reterr) : 0;
+}
+
 static int open_instrument(struct rig *r, struct err *reterr) {
     const struct rig_conf *c = &r->conf;
     struct profile p;
@@ -298,6 +338,9 @@ int rig_open(const struct rig_conf *c, struct rig **ret_rig, struct err *reterr)
     if (rc == 0) {
         rc = open_instrument(r, reterr);
     }
+    if (rc == 0) {
+        rc = open_logic(r, reterr);
+    }
     if (rc == 0 && c->control_path[0]) {
         rc = control_open(c->control_path, rig_command, r, &r->control, reterr);
     }
@@ -316,6 +359,9 @@ int rig_fronts(struct rig *r, struct front *out, int cap) {
     }
     if (r->ppk2 && n < cap) {
         out[n++] = ppk2_front(r->ppk2);
+    }
+    if (r->logic && n < cap) {
+        out[n++] = logic_front(r->logic);
     }
     if (r->control && n < cap) {
         out[n++] = control_front(r->control);
@@ -341,6 +387,7 @@ void rig_close(struct rig *r) {
 struct elec *rig_elec(struct rig *r) { return r->elec; }
 struct faults *rig_faults(struct rig *r) { return r->faults; }
 int rig_scope_port(const struct rig *r) { return r->hmo ? hmo_port(r->hmo) : 0; }
+int rig_logic_port(const struct rig *r) { return r->logic ? logic_port(r->logic) : 0; }
 bool rig_quit_asked(const struct rig *r) { return r->quit; }
 
 void rig_pace(struct rig *r, int64_t lag_ps, int64_t slips) {

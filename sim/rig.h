@@ -22,7 +22,7 @@
 #include "sim/front.h"
 #include "sim/profile.h"
 
-#define RIG_MAX_FRONTS 4
+#define RIG_MAX_FRONTS 5
 #define RIG_PATH_MAX 512
 
 enum rig_analyzer { RIG_NONE, RIG_SCOPE, RIG_PPK2 };
@@ -30,6 +30,8 @@ enum rig_analyzer { RIG_NONE, RIG_SCOPE, RIG_PPK2 };
 struct rig_conf {
     enum rig_analyzer analyzer; /* --scope, --ppk2 (flags), or --analyzer scope|ppk2|none */
     int scope_port; /* --scope-port N; 0: any free one, see --ports */
+    bool logic; /* --logic: a logic analyzer beside it */
+    int logic_port; /* --logic-port N */
     char ppk2_path[RIG_PATH_MAX]; /* --ppk2-path PATH: symlink to the pty; main.c fills in <dir>/ppk2 when empty */
     char truth_path[RIG_PATH_MAX]; /* --truth FILE */
     char control_path[RIG_PATH_MAX]; /* --control PATH: unix socket; main.c fills in <dir>/control when empty */
@@ -54,6 +56,7 @@ struct elec *rig_elec(struct rig *r);
 struct faults *rig_faults(struct rig *r);
 int rig_fronts(struct rig *r, struct front *out, int cap); /* number; do not call done() on them, rig_close does */
 int rig_scope_port(const struct rig *r); /* the port in use, 0: no scope */
+int rig_logic_port(const struct rig *r); /* the port in use, 0: no logic analyzer */
 void rig_pace(struct rig *r, int64_t lag_ps, int64_t slips); /* for `status` */
 bool rig_quit_asked(const struct rig *r); /* {"cmd":"quit"} */
 /* Lets the board add its own members to the answer of `status`. */

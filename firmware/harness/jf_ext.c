@@ -149,6 +149,19 @@ static void idle(struct jf_harness *h, const char *arg) {
     end(h->port);
 }
 
+static void sync(struct jf_harness *h, const char *arg) {
+    int32_t us = jf_cmd_number(arg);
+    if (us < JF_SYNC_UNIT_MIN_US || us > JF_SYNC_UNIT_MAX_US) {
+        wrong(h, "sync takes 20 to 10000 microseconds");
+        return;
+    }
+    jf_window_sync(h->port, (uint32_t)us);
+    jf_out_str(h->port, JF_MSG_SYNC);
+    jf_out_u64(h->port, (uint64_t)us);
+    field_u64(h->port, JF_SYNC_EDGES);
+    end(h->port);
+}
+
 bool jf_ext_command(struct jf_harness *h) {
     const char *verb = jf_cmd_token(&h->cmd);
     if (verb && strcmp(verb, "on") == 0) {
@@ -161,7 +174,7 @@ bool jf_ext_command(struct jf_harness *h) {
     static const struct {
         const char *verb;
         void (*run)(struct jf_harness *h, const char *arg);
-    } verbs[] = {{"markers", markers}, {"hold", hold}, {"idle", idle}};
+    } verbs[] = {{"markers", markers}, {"hold", hold}, {"idle", idle}, {"sync", sync}};
     if (verb && strcmp(verb, "off") == 0) {
         off(h);
         return true;
@@ -173,7 +186,7 @@ bool jf_ext_command(struct jf_harness *h) {
             return true;
         }
     }
-    wrong(h, "on, off, markers, hold or idle");
+    wrong(h, "on, off, markers, hold, idle or sync");
     return true;
 }
 

@@ -45,6 +45,22 @@ uint64_t jf_window_pulse(const struct jf_window *w, const struct jf_port *p) {
     return pulse(w, p);
 }
 
+void jf_window_sync(const struct jf_port *p, uint32_t unit_us) {
+    uint32_t level = 0, state = 1;
+    uint64_t us = 0;
+    p->flush(p->ctx);
+    uint64_t from = p->ticks(p->ctx);
+    for (int k = 0; k < JF_SYNC_EDGES; k++) {
+        uint64_t due = us * p->ticks_hz / 1000000u; /* from the train's beginning: gaps do not add up their roundings */
+        while (p->ticks(p->ctx) - from < due) {
+        }
+        p->markers(p->ctx, LINE(JF_LINE_WINDOW), level);
+        level ^= LINE(JF_LINE_WINDOW);
+        us += (uint64_t)unit_us * (JF_SYNC_BASE + state);
+        state = (state >> 1) | (((state ^ (state >> 2)) & 1u) << 4);
+    }
+}
+
 void jf_window_warm(const struct jf_port *p, const struct jf_net *net, const int8_t *input, int32_t n) {
     p->flush(p->ctx);
     for (int32_t i = 0; i < n; i++) {

@@ -29,6 +29,7 @@
  *   jf markers mlperf|phases%    m-jf-markers-[<scheme>,<hold_us>]
  *   jf hold <us>%                m-jf-markers-[<scheme>,<hold_us>]    length of the mlperf pulse, JF_HOLD_MIN_US .. JF_HOLD_MAX_US
  *   jf idle spin|wfi%            m-jf-idle-[<idle>]
+ *   jf sync <unit_us>%           m-jf-sync-[<unit_us>,<edges>]        after one sync train on line 0, for a second instrument's clock
  *   infer <N> [<W>]%             as MLPerf Tiny, and between the end of the window and m-infer-done:
  *                                  m-jf-window-[<k>,<N>,<ticks>,<hz>]                      k: windows since boot, the first is 1; ticks from the
  *                                                                                          opening to the closing edge, 64 bit
@@ -52,6 +53,7 @@
 #define JF_MSG_INIT "m-jf-init-["
 #define JF_MSG_MARKERS "m-jf-markers-["
 #define JF_MSG_IDLE "m-jf-idle-["
+#define JF_MSG_SYNC "m-jf-sync-["
 #define JF_MSG_WINDOW "m-jf-window-["
 #define JF_MSG_INPUT "m-jf-input-["
 #define JF_MSG_OUTPUT "m-jf-output-["
@@ -77,6 +79,14 @@
 
 #define JF_HOLD_MIN_US 1
 #define JF_HOLD_MAX_US 10000
+
+/* The sync train: line 0 toggles JF_SYNC_EDGES times and is back at its idle level; the gap behind edge k lasts unit_us * (JF_SYNC_BASE + s_k) by the
+ * device's timer, where s_0 = 1 and s_k+1 = (s_k >> 1) | ((s_k ^ (s_k >> 2)) & 1) << 4: the maximal-length sequence x^5 + x^2 + 1, whose 31 states are
+ * the numbers 1 to 31, each once. No two gaps are alike, so the train fits itself at one shift only. All edges are meant: none of them is a window's. */
+#define JF_SYNC_EDGES 32
+#define JF_SYNC_BASE 10
+#define JF_SYNC_UNIT_MIN_US 20
+#define JF_SYNC_UNIT_MAX_US 10000
 
 /* Marker lines. Scheme `mlperf`: line 0 alone, idle high, each falling edge an event, two per window; the others stay low.
  * Scheme `phases`: line 0 low while a window runs; line 1 toggles at each inference start and after the last (N + 1 edges);

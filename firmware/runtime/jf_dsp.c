@@ -3,6 +3,7 @@
  * way (SXTB16), each for two cells. Instructions: Arm v7-M Architecture Reference Manual (DDI 0403), A7. */
 #include "firmware/runtime/jf_dsp.h"
 #include "firmware/runtime/jf_dsp_int.h"
+#include "firmware/runtime/jf_patch.h"
 
 #if JFD_HAVE_DSP
 #include <arm_acle.h>
@@ -114,59 +115,17 @@ static inline int16_t *widen_zero(int16_t *patch, int32_t zp, int32_t n) {
     return patch;
 }
 
-/* The last word overlaps the one before it. */
-static inline int8_t *copy(int8_t *dst, const int8_t *src, int32_t n) {
-    if (n < 4) {
-        for (int32_t i = 0; i < n; i++) {
-            dst[i] = src[i];
-        }
-        return dst + n;
-    }
-    for (int32_t i = 0; i < n - 4; i += 4) {
-        __builtin_memcpy(dst + i, src + i, 4);
-    }
-    __builtin_memcpy(dst + n - 4, src + n - 4, 4);
-    return dst + n;
-}
-
-static inline int8_t *fill(int8_t *dst, int32_t value, int32_t n) {
-    while (n-- > 0) {
-        *dst++ = (int8_t)value;
-    }
-    return dst;
-}
-
-struct span {
-    int32_t from, to;
-}; /* of kernel taps along one axis that lie inside the input */
-
-static inline struct span taps(int32_t origin, int32_t in, int32_t k, int32_t dil) {
-    struct span s = {0, k};
-    while (s.from < k && origin + s.from * dil < 0) {
-        s.from++;
-    }
-    while (s.to > s.from && origin + (s.to - 1) * dil >= in) {
-        s.to--;
-    }
-    return s;
-}
-
-/* Does the kernel at y0, x0 lie inside the input? */
-static inline int inside(const struct jfk_conv *p, int32_t y0, int32_t x0) {
-    return y0 >= 0 && x0 >= 0 && y0 + (p->k_h - 1) * p->dil_h < p->in_h && x0 + (p->k_w - 1) * p->dil_w < p->in_w;
-}
-
 /* The patch of one cell when in_c is a multiple of 4. */
 static void patch_words(const struct jfk_conv *p, const int8_t *in, int32_t y0, int32_t x0, int16_t *patch) {
     int32_t c = p->in_c, row = p->k_w * c;
-    if (p->dil_w == 1 && inside(p, y0, x0)) {
+    if (p->dil_w == 1 && jfp_inside(p, y0, x0)) {
         const int8_t *a = in + (y0 * p->in_w + x0) * c;
         for (int32_t ky = 0; ky < p->k_h; ky++, a += p->dil_h * p->in_w * c) {
             patch = widen(patch, a, row);
         }
         return;
     }
-    struct span ty = taps(y0, p->in_h, p->k_h, p->dil_h), tx = taps(x0, p->in_w, p->k_w, p->dil_w);
+    struct jfp_span ty = jfp_taps(y0, p->in_h, p->k_h, p->dil_h), tx = jfp_taps(x0, p->in_w, p->k_w, p->dil_w);
     patch = widen_zero(patch, p->in_zp, ty.from * row);
     for (int32_t ky = ty.from; ky < ty.to; ky++) {
         const int8_t *a = in + ((y0 + ky * p->dil_h) * p->in_w + x0 + tx.from * p->dil_w) * c;
@@ -183,43 +142,16 @@ static void patch_words(const struct jfk_conv *p, const int8_t *in, int32_t y0, 
     (void)widen_zero(patch, p->in_zp, (p->k_h - ty.to) * row);
 }
 
-/* The bytes of a patch that reaches over the input's edge, or with a dilation. */
-static int8_t *patch_border(const struct jfk_conv *p, const int8_t *in, int32_t y0, int32_t x0, int8_t *to) {
-    int32_t c = p->in_c, row = p->k_w * c;
-    struct span ty = taps(y0, p->in_h, p->k_h, p->dil_h), tx = taps(x0, p->in_w, p->k_w, p->dil_w);
-    to = fill(to, p->in_zp, ty.from * row);
-    for (int32_t ky = ty.from; ky < ty.to; ky++) {
-        const int8_t *a = in + ((y0 + ky * p->dil_h) * p->in_w + x0 + tx.from * p->dil_w) * c;
-        to = fill(to, p->in_zp, tx.from * c);
-        if (p->dil_w == 1) {
-            to = copy(to, a, (tx.to - tx.from) * c);
-        } else {
-            for (int32_t kx = tx.from; kx < tx.to; kx++, a += p->dil_w * c) {
-                to = copy(to, a, c);
-            }
-        }
-        to = fill(to, p->in_zp, (p->k_w - tx.to) * c);
-    }
-    return fill(to, p->in_zp, (p->k_h - ty.to) * row);
-}
-
 /* The same through bytes, for any in_c. */
 static void patch_bytes(const struct jfk_conv *p, const int8_t *in, int32_t y0, int32_t x0, int16_t *patch, int8_t *bytes) {
-    int32_t c = p->in_c, row = p->k_w * c, n = p->k_h * row;
-    int8_t *to = bytes;
-    if (p->dil_w == 1 && inside(p, y0, x0)) {
-        const int8_t *a = in + (y0 * p->in_w + x0) * c;
-        for (int32_t ky = 0; ky < p->k_h; ky++, a += p->dil_h * p->in_w * c) {
-            to = copy(to, a, row);
-        }
-    } else {
-        to = patch_border(p, in, y0, x0, to);
-    }
-    while (to < bytes + JFD_PATCH(n)) {
+    const int8_t *end = bytes + JFD_PATCH(p->k_h * p->k_w * p->in_c);
+    int8_t *to = jfp_gather(p, in, y0, x0, bytes);
+    while (to < end) {
         *to++ = 0;
     }
-    (void)widen(patch, bytes, JFD_PATCH(n));
+    (void)widen(patch, bytes, end - bytes);
 }
+
 /* All channels of one or two cells, whose patches are ready. */
 static inline __attribute__((always_inline)) void cells_by(enum way way, const struct jfk_conv *p, const int16_t *patches, int32_t groups, int8_t *out, int two) {
     const struct jfk_requant q = p->rq;
@@ -359,38 +291,22 @@ static void depthwise_cell(enum way way, const struct jfk_conv *p, const int8_t 
     }
 }
 
-/* at[]: where the taps of the cell at y0, x0 begin. */
-static void point_at(const struct jfk_conv *p, const int8_t *in, int32_t y0, int32_t x0, const int8_t *padding, const int8_t **at) {
-    for (int32_t ky = 0, y = y0; ky < p->k_h; ky++, y += p->dil_h) {
-        const int8_t *a = in + (y * p->in_w + x0) * p->in_c;
-        for (int32_t kx = 0, x = x0; kx < p->k_w; kx++, x += p->dil_w, a += p->dil_w * p->in_c) {
-            *at++ = y >= 0 && y < p->in_h && x >= 0 && x < p->in_w ? a : padding;
-        }
-    }
-}
-
-static inline void point_on(const int8_t **at, int32_t n, int32_t step) {
-    for (const int8_t **end = at + n; at < end; at++) {
-        *at += step;
-    }
-}
-
 void jfd_depthwise(const struct jfk_conv *p, const int8_t *in, int8_t *out, void *scratch) {
     const int8_t **at = scratch;
     int8_t *padding = (int8_t *)(at + p->k_h * p->k_w);
     enum way way = way_of(&p->rq, p->out_c);
-    (void)fill(padding, p->in_zp, p->in_c);
+    (void)jfp_fill(padding, p->in_zp, p->in_c);
     for (int32_t oy = 0; oy < p->out_h; oy++) {
         int32_t y0 = oy * p->stride_h - p->pad_top;
         int whole = 0;
         for (int32_t ox = 0; ox < p->out_w; ox++, out += p->out_c) {
             int32_t x0 = ox * p->stride_w - p->pad_left;
             int was = whole;
-            whole = inside(p, y0, x0);
+            whole = jfp_inside(p, y0, x0);
             if (was && whole) {
-                point_on(at, p->k_h * p->k_w, p->stride_w * p->in_c);
+                jfp_point_on(at, p->k_h * p->k_w, p->stride_w * p->in_c);
             } else {
-                point_at(p, in, y0, x0, padding, at);
+                jfp_point_at(p, in, y0, x0, padding, at);
             }
             depthwise_cell(way, p, at, out);
         }

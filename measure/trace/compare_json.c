@@ -141,6 +141,8 @@ int compare_input_from_json(const json_t *result, struct compare_input *ret_in, 
     s->net_verdict = s->verdict;
     rc = rc == 0 && json_object_get(result, "net_verdict") ? take_verdict(result, "net_verdict", &s->net_verdict, reterr) : rc;
     rc = rc == 0 ? take_text(prov, "model_sha256", s->model, sizeof s->model, reterr) : rc;
+    if (rc == 0 && !s->model[0]) /* imported: the benchmark's name of the model, as the board said it */
+        rc = take_text(prov, "model", s->model, sizeof s->model, reterr);
     rc = rc == 0 ? take_supply(result, s, reterr) : rc;
     rc = rc == 0 ? take_text(result, "window_rule", s->rule, sizeof s->rule, reterr) : rc;
     rc = rc == 0 ? take_text(result, "method", s->method, sizeof s->method, reterr) : rc;

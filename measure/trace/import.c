@@ -182,22 +182,26 @@ static void compare(struct import_session *s, const char *what, int window, cons
                   v->computed);
 }
 
-/* Medians over the windows, then everything printed against everything computed. */
-static void conclude(struct import_session *s) {
+void import_medians(struct import_session *s) {
     double energy[IMPORT_MAX_WINDOWS], rate[IMPORT_MAX_WINDOWS];
-    bool eembc = s->format == IMPORT_EEMBC;
     for (int k = 0; k < s->n_windows; k++) {
         const struct import_window *w = &s->windows[k];
         energy[k] = w->energy_j * 1e6 / (double)w->inferences;
         rate[k] = (double)w->inferences / w->duration_s;
-        for (int f = 0; f < IMPORT_N_FIGURES; f++)
-            compare(s, figure_names[f], w->number, &w->figures[f]);
     }
     double median = measure_median(energy, (size_t)s->n_windows);
     s->per_inference_j = median / 1e6;
     s->throughput = measure_median(rate, (size_t)s->n_windows);
-    import_fixed(&s->median_energy, median, eembc ? 3 : 4);
+    import_fixed(&s->median_energy, median, s->format == IMPORT_EEMBC ? 3 : 4);
     import_fixed(&s->median_throughput, s->throughput, 3);
+}
+
+/* Everything printed against everything computed. */
+static void conclude(struct import_session *s) {
+    import_medians(s);
+    for (int k = 0; k < s->n_windows; k++)
+        for (int f = 0; f < IMPORT_N_FIGURES; f++)
+            compare(s, figure_names[f], s->windows[k].number, &s->windows[k].figures[f]);
     compare(s, "the median energy", -1, &s->median_energy);
     compare(s, "the median throughput", -1, &s->median_throughput);
 }
@@ -294,7 +298,7 @@ void import_samples_done(struct import_samples *k) {
 int import_samples_grow(struct import_samples *keep, int64_t n, float **ret_at, struct err *reterr) {
     float *more = realloc(keep->energy_uj, (size_t)(keep->n + n) * sizeof *more);
     if (!more)
-        return err_set(reterr, JF_E_NOMEM, "no memory for %lld samples", (long long)(keep->n + n));
+        return err_set(reterr, JF_E_NOMEM, "no memory for %lld more samples", (long long)n);
     keep->energy_uj = more;
     *ret_at = more + keep->n;
     keep->n += n;

@@ -43,7 +43,7 @@ struct import_window {
     int64_t a, b; /* samples [a, b) */
     int64_t inferences;
     double energy_j, duration_s;
-    double from_s; /* on the time line of all samples (mlcommons: of the runs behind each other) */
+    double from_s, to_s; /* on the time line of all samples (mlcommons: of the runs behind each other) */
     struct import_value figures[IMPORT_N_FIGURES];
 };
 
@@ -54,6 +54,8 @@ struct import_facts {
     char board[64];    /* the vendor string that the board answered */
     char model[16];    /* "kws01" */
     double voltage_v;  /* of the supply: the last one the log tells of (eembc), of all runs (mlcommons) */
+    char inputs[IMPORT_MAX_WINDOWS][48]; /* names of the input files, as loaded; one that is too long is none */
+    int n_inputs;
 };
 
 struct import_session {

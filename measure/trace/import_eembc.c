@@ -128,6 +128,22 @@ static int place(struct import_session *s, const double *t, int n, struct err *r
     return 0;
 }
 
+void import_eembc_figures(struct import_window *w, double rate_hz, double energy_uj, double t0, double t1) {
+    double inferences = (double)w->inferences;
+    w->energy_j = energy_uj * 1e-6;
+    w->from_s = t0;
+    w->to_s = t1;
+    w->duration_s = t1 - t0;
+    print_begin(&w->figures[IMPORT_BEGIN], t0);
+    import_fixed(&w->figures[IMPORT_ENERGY], energy_uj, 3);
+    /* the printed power is the mean of the samples, not energy over runtime */
+    import_fixed(&w->figures[IMPORT_POWER], energy_uj / ((double)(w->b - w->a) / rate_hz), 3);
+    import_fixed(&w->figures[IMPORT_PER_INFERENCE], energy_uj / inferences, 3);
+    import_fixed(&w->figures[IMPORT_INFERENCES], inferences, 0);
+    import_fixed(&w->figures[IMPORT_DURATION], w->duration_s, 3);
+    import_fixed(&w->figures[IMPORT_THROUGHPUT], inferences / w->duration_s, 3);
+}
+
 static int compute(struct import_session *s, struct import_window *w, const struct import_file *f, const double *t,
                    struct err *reterr) {
     struct measure_acc acc = {0};
@@ -147,17 +163,7 @@ static int compute(struct import_session *s, struct import_window *w, const stru
         return err_set_at(reterr, JF_E_PARSE, where, "%s is not a possible number of inferences", count->printed);
     }
     w->inferences = (int64_t)inferences;
-    w->energy_j = e * 1e-6;
-    w->from_s = t[0];
-    w->duration_s = t[1] - t[0];
-    print_begin(&w->figures[IMPORT_BEGIN], t[0]);
-    import_fixed(&w->figures[IMPORT_ENERGY], e, 3);
-    /* the printed power is the mean of the samples, not energy over runtime */
-    import_fixed(&w->figures[IMPORT_POWER], e / ((double)(w->b - w->a) / s->rate_hz), 3);
-    import_fixed(&w->figures[IMPORT_PER_INFERENCE], e / inferences, 3);
-    import_fixed(&w->figures[IMPORT_INFERENCES], inferences, 0);
-    import_fixed(&w->figures[IMPORT_DURATION], w->duration_s, 3);
-    import_fixed(&w->figures[IMPORT_THROUGHPUT], inferences / w->duration_s, 3);
+    import_eembc_figures(w, s->rate_hz, e, t[0], t[1]);
     return 0;
 }
 

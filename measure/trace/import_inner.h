@@ -69,6 +69,12 @@ int import_check_log(struct import_source *src, struct import_session *s, const 
 /* Room for n more samples in keep; *ret_at is where they go. */
 int import_samples_grow(struct import_samples *keep, int64_t n, float **ret_at, struct err *reterr) JF_MUST_CHECK;
 
+/* A window's figures and their texts, as the runner prints them; a, b and inferences are set. */
+void import_eembc_figures(struct import_window *w, double rate_hz, double energy_uj, double t0, double t1);
+void import_mlcommons_figures(struct import_window *w, double energy_j);
+/* The medians over the windows and their texts. */
+void import_medians(struct import_session *s);
+
 void import_differ(struct import_session *s, const char *fmt, ...) JF_PRINTF(2, 3);
 void import_fixed(struct import_value *v, double x, int digits); /* computed text with that many decimals */
 void import_shortest(struct import_value *v, double x);          /* the shortest text that reads back as x */

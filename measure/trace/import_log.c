@@ -30,14 +30,36 @@ static void fact(const char *line, const char *before, char stop, char *dst, siz
             *c = '?';
 }
 
+/* `Command "bloadp "C:\\...\\tst_000000_Stop_7.bin""` or `Loading file tst_000000_Stop_7.bin segment 0`: the file's name. */
+static void input(const char *line, struct import_facts *f) {
+    char text[256] = "";
+    if (f->n_inputs == IMPORT_MAX_WINDOWS)
+        return;
+    if (strstr(line, "parser: Command \"bload"))
+        fact(strstr(line, "bload"), " \"", '"', text, sizeof text);
+    else if (strstr(line, " segment 0"))
+        fact(line, "Loading file ", ' ', text, sizeof text);
+    const char *name = text;
+    for (const char *p = text; *p; p++)
+        if (*p == '/' || *p == '\\')
+            name = p + 1;
+    if (*name && strlen(name) < sizeof f->inputs[0])
+        memcpy(f->inputs[f->n_inputs++], name, strlen(name) + 1);
+}
+
 static void read_facts(const char *line, struct import_session *s) {
     struct import_facts *f = &s->facts;
     char text[32] = "";
+    input(line, f);
     if (s->format == IMPORT_MLCOMMONS) {
+        if (strncmp(line, "Exported by joulefarm", 21) == 0)
+            (void)snprintf(f->runner, sizeof f->runner, "joulefarm, MLCommons layout");
         fact(line, "Device name retrieved: ", 0, f->board, sizeof f->board);
         fact(line, "Device model retrieved: ", 0, f->model, sizeof f->model);
         return;
     }
+    if (strstr(line, "session: m-exported-by-[joulefarm"))
+        (void)snprintf(f->runner, sizeof f->runner, "joulefarm, EEMBC layout");
     fact(line, "m-name-dut-[", ']', f->board, sizeof f->board);
     fact(line, "m-model-[", ']', f->model, sizeof f->model);
     fact(line, "parser: m-version[", ']', text, sizeof text);

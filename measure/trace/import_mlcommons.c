@@ -97,6 +97,19 @@ static int keep_run(struct import_samples *keep, const json_t *samples, const js
     return 0;
 }
 
+void import_mlcommons_figures(struct import_window *w, double e) {
+    w->energy_j = e;
+    w->duration_s = measure_rule_mlcommons_elapsed(RATE_HZ, w->a, w->b);
+    double inferences = (double)w->inferences;
+    import_fixed(&w->figures[IMPORT_BEGIN], (double)w->a / RATE_HZ, 3);
+    import_fixed(&w->figures[IMPORT_ENERGY], e * 1e6, 3);
+    import_fixed(&w->figures[IMPORT_POWER], e / w->duration_s * 1e3, 4);
+    import_fixed(&w->figures[IMPORT_PER_INFERENCE], e / inferences * 1e6, 3);
+    import_fixed(&w->figures[IMPORT_INFERENCES], inferences, 0);
+    import_shortest(&w->figures[IMPORT_DURATION], w->duration_s);
+    import_fixed(&w->figures[IMPORT_THROUGHPUT], inferences / w->duration_s, 3);
+}
+
 static int read_run(struct import_samples *keep, struct import_session *s, int run, const json_t *j,
                     struct err *reterr) {
     struct import_window *w = &s->windows[run];
@@ -119,18 +132,10 @@ static int read_run(struct import_samples *keep, struct import_session *s, int r
     if (rc < 0)
         return rc;
     w->from_s = (double)(s->samples + w->a) / RATE_HZ;
+    w->to_s = (double)(s->samples + w->b) / RATE_HZ;
     s->samples += n;
     w->inferences = json_integer_value(count);
-    w->energy_j = e;
-    w->duration_s = measure_rule_mlcommons_elapsed(RATE_HZ, w->a, w->b);
-    double inferences = (double)w->inferences;
-    import_fixed(&w->figures[IMPORT_BEGIN], (double)w->a / RATE_HZ, 3);
-    import_fixed(&w->figures[IMPORT_ENERGY], e * 1e6, 3);
-    import_fixed(&w->figures[IMPORT_POWER], e / w->duration_s * 1e3, 4);
-    import_fixed(&w->figures[IMPORT_PER_INFERENCE], e / inferences * 1e6, 3);
-    import_fixed(&w->figures[IMPORT_INFERENCES], inferences, 0);
-    import_shortest(&w->figures[IMPORT_DURATION], w->duration_s);
-    import_fixed(&w->figures[IMPORT_THROUGHPUT], inferences / w->duration_s, 3);
+    import_mlcommons_figures(w, e);
     return 0;
 }
 

@@ -49,7 +49,7 @@ static void fill_windows(const struct import_session *s, struct measure_result *
         const struct import_window *w = &s->windows[k];
         char text[160];
         r->windows[k] = (struct measure_window){.inferences = (uint32_t)w->inferences, .found = true, .from_s = w->from_s,
-                                                .to_s = w->from_s + w->duration_s, .duration_s = w->duration_s,
+                                                .to_s = w->to_s, .duration_s = w->duration_s,
                                                 .energy_j = w->energy_j, .net_energy_j = NAN,
                                                 .charge_c = w->energy_j / s->facts.voltage_v,
                                                 .power_mean_w = w->energy_j / w->duration_s, .power_peak_w = NAN,

@@ -66,9 +66,16 @@ int import_trace_write(const struct import_session *s, const struct import_sampl
 
 static json_t *text(const char *s) { return *s ? json_string(s) : json_null(); }
 
+static json_t *inputs(const struct import_facts *f) {
+    json_t *a = f->n_inputs > 0 ? json_array() : json_null();
+    for (int k = 0; k < f->n_inputs; k++)
+        (void)json_array_append_new(a, json_string(f->inputs[k]));
+    return a;
+}
+
 static json_t *provenance(const struct import_session *s) {
-    return json_pack("{s:s, s:o, s:o, s:{s:s, s:s, s:b}, s:{s:s}}", "origin", "imported", "runner", text(s->facts.runner), "model",
-                     text(s->facts.model), "printed", "median_energy_uj", s->median_energy.printed, "median_throughput",
+    return json_pack("{s:s, s:o, s:o, s:o, s:{s:s, s:s, s:b}, s:{s:s}}", "origin", "imported", "runner", text(s->facts.runner), "model",
+                     text(s->facts.model), "inputs", inputs(&s->facts), "printed", "median_energy_uj", s->median_energy.printed, "median_throughput",
                      s->median_throughput.printed, "agrees", s->n_differences == 0, "tools", "jf-trace", JF_VERSION);
 }
 

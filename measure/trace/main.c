@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * jf-trace: looks into trace files and recomputes results from them. Reads one file or one foreign session, writes standard output,
- * nothing else. */
+ * jf-trace: looks into trace files and recomputes results from them. Reads one file or one foreign session; writes standard output,
+ * and the one new file that --trace or --output names. */
+#include <errno.h>
 #include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "measure/trace/export.h"
 #include "measure/trace/import.h"
 #include "measure/trace/override.h"
 #include "measure/trace/result_json.h"
@@ -24,6 +26,8 @@ static const char usage[] =
     "  analyse  recompute the result                           [--rule edge|eembc|mlcommons] [--set KEY=VALUE]... [--windows]\n"
     "  import   recompute a published energy session (EEMBC EnergyRunner or MLCommons runner) in the directory or tar\n"
     "           archive FILE and compare it with its results.txt        [--result] [--trace OUT]\n"
+    "  export   write a trace, or a session in the directory or archive FILE, in another tool's layout\n"
+    "           --as eembc|mlcommons|sr|csv|npy                         [--output OUT] [--document DOC]\n"
     "\n"
     "options:\n"
     "  --json       machine-readable output (view and events always are)\n"
@@ -34,6 +38,9 @@ static const char usage[] =
     "  --set KEY=V  threshold or marker_phase instead of the stored one; may be repeated\n"
     "  --result     import: the session as a result, one JSON document\n"
     "  --trace OUT  import: the same, and its samples as the new trace file OUT\n"
+    "  --as LAYOUT  export: tar of an EEMBC or MLCommons session, sigrok session, CSV or NumPy array\n"
+    "  --output OUT export: to the new file OUT, not to standard output\n"
+    "  --document DOC  export: result and windows for eembc and mlcommons, as `analyse --json --windows` prints them\n"
     "  --help       this text\n"
     "  --version    version\n"
     "\n"
@@ -46,7 +53,8 @@ struct options {
     bool json, windows, result;
     double from, to;
     int points;
-    const char *rule, *trace;
+    const char *rule, *trace, *output, *document;
+    enum export_format as;
     const char *sets[MAX_SETS];
     int n_sets;
 };
@@ -245,6 +253,93 @@ static int cmd_import(const char *dir, const struct options *o) {
     return status;
 }
 
+/* ---- export ----------------------------------------------------------------------------------------------------- */
+/* {"result", "windows"} of a file, or what the trace's own analysis says. */
+static int export_facts(const char *path, const char *document, struct export_facts *f, struct err *reterr) {
+    json_error_t je;
+    json_t *doc = document ? json_load_file(document, JSON_REJECT_DUPLICATES, &je) : NULL;
+    struct measure_capture *cap = malloc(sizeof *cap);
+    struct measure_result *res = malloc(sizeof *res);
+    int rc = cap && res ? 0 : err_set(reterr, JF_E_NOMEM, "no memory for a result");
+    if (rc == 0 && document && !doc)
+        rc = err_set_at(reterr, JF_E_PARSE, document, "line %d: %s", je.line, je.text);
+    if (rc == 0 && !document) {
+        rc = trace_analyse(path, NULL, cap, res, reterr);
+        doc = rc == 0 ? json_pack("{s:o, s:o}", "result", measure_result_json(cap, res), "windows", measure_windows_json(res)) : NULL;
+    }
+    rc = rc == 0 ? export_facts_from_json(doc, f, reterr) : rc;
+    json_decref(doc);
+    free(cap);
+    free(res);
+    return rc;
+}
+
+static bool is_trace(const char *path) {
+    char magic[8] = "";
+    FILE *f = fopen(path, "rb");
+    size_t n = f ? fread(magic, 1, sizeof magic, f) : 0;
+    if (f)
+        (void)fclose(f);
+    return n == sizeof magic && memcmp(magic, "JFTRACE", 7) == 0; /* whatever the version: its reader says whether it can */
+}
+
+static int export_to(const char *path, const struct options *o, FILE *out, struct err *reterr) {
+    struct export_facts f = {0};
+    struct trace_reader *r;
+    if (!is_trace(path)) {
+        struct import_session *s = malloc(sizeof *s);
+        struct import_samples *k = calloc(1, sizeof *k);
+        int rc = s && k ? import_session_read_samples(path, s, k, reterr) : err_set(reterr, JF_E_NOMEM, "no memory for a session");
+        rc = rc == 0 ? export_session(s, k, o->as, out, reterr) : rc;
+        if (k)
+            import_samples_done(k);
+        free(k);
+        free(s);
+        return rc;
+    }
+    int rc = o->as == EXPORT_EEMBC || o->as == EXPORT_MLCOMMONS ? export_facts(path, o->document, &f, reterr) : 0;
+    rc = rc == 0 ? trace_reader_open(path, &r, reterr) : rc;
+    if (rc < 0)
+        return rc;
+    rc = export_trace(r, o->as, &f, out, reterr);
+    trace_reader_close(r);
+    return rc;
+}
+
+static int copy_out(FILE *from, struct err *reterr) {
+    char piece[65536];
+    size_t n;
+    rewind(from);
+    while ((n = fread(piece, 1, sizeof piece, from)) > 0)
+        if (fwrite(piece, 1, n, stdout) != n)
+            return err_set(reterr, JF_E_IO, "standard output cannot be written");
+    return fflush(stdout) == 0 ? 0 : err_set(reterr, JF_E_IO, "standard output cannot be written");
+}
+
+/* Into out, which it closes. */
+static int export_and_close(const char *path, const struct options *o, FILE *out, long *ret_size, struct err *reterr) {
+    int rc = export_to(path, o, out, reterr);
+    *ret_size = rc == 0 ? ftell(out) : 0;
+    rc = rc == 0 && !o->output ? copy_out(out, reterr) : rc;
+    if (fclose(out) != 0 && rc == 0)
+        rc = err_set_errno(reterr, JF_E_IO, errno, "the export cannot be written");
+    return rc;
+}
+
+static int cmd_export(const char *path, const struct options *o) {
+    struct err e = {0};
+    long size = 0;
+    FILE *out = o->output ? fopen(o->output, "wbx") : tmpfile();
+    int rc = out ? export_and_close(path, o, out, &size, &e)
+                 : err_set_errno(&e, JF_E_IO, errno, "%s cannot be written", o->output ? o->output : "a temporary file");
+    if (out && o->output && rc < 0)
+        (void)remove(o->output);
+    if (o->json && o->output)
+        (void)print_json(rc < 0 ? json_pack("{s:{s:s, s:s, s:s}}", "error", "code", err_word(e.code), "where", e.where, "text", e.text)
+                                : json_pack("{s:I}", "size", (json_int_t)size));
+    return rc < 0 ? complain(&e) : 0;
+}
+
 static bool number(const char *text, double *ret) {
     char *end;
     *ret = strtod(text, &end);
@@ -256,6 +351,7 @@ static int parse(int argc, char **argv, struct options *o, int *ret_status) {
     static const struct option longs[] = {{"json", no_argument, NULL, 'j'},          {"from", required_argument, NULL, 'f'}, {"to", required_argument, NULL, 't'},
                                           {"points", required_argument, NULL, 'p'},  {"rule", required_argument, NULL, 'r'}, {"windows", no_argument, NULL, 'w'},
                                           {"result", no_argument, NULL, 'R'},        {"trace", required_argument, NULL, 'T'},   {"set", required_argument, NULL, 's'},
+                                          {"as", required_argument, NULL, 'A'},      {"output", required_argument, NULL, 'O'}, {"document", required_argument, NULL, 'D'},
                                           {"help", no_argument, NULL, 'h'},          {"version", no_argument, NULL, 'V'},    {NULL, 0, NULL, 0}};
     double points = 0;
     bool good = true;
@@ -273,6 +369,15 @@ static int parse(int argc, char **argv, struct options *o, int *ret_status) {
             break;
         case 'T':
             o->trace = optarg;
+            break;
+        case 'O':
+            o->output = optarg;
+            break;
+        case 'D':
+            o->document = optarg;
+            break;
+        case 'A':
+            good = good && export_format_parse(optarg, &o->as) == 0;
             break;
         case 'f':
             good = good && number(optarg, &o->from);
@@ -312,7 +417,7 @@ static int parse(int argc, char **argv, struct options *o, int *ret_status) {
 }
 
 int main(int argc, char **argv) {
-    struct options o = {.from = NAN, .to = NAN, .points = 1000};
+    struct options o = {.from = NAN, .to = NAN, .points = 1000, .as = EXPORT_N};
     struct err e = {0};
     int status = 0;
     if (parse(argc, argv, &o, &status))
@@ -320,6 +425,12 @@ int main(int argc, char **argv) {
     const char *cmd = argv[optind], *path = argv[optind + 1];
     if (strcmp(cmd, "import") == 0)
         return cmd_import(path, &o);
+    if (strcmp(cmd, "export") == 0 && o.as == EXPORT_N) {
+        fprintf(stderr, "jf-trace: export wants --as eembc, mlcommons, sr, csv or npy\n");
+        return 2;
+    }
+    if (strcmp(cmd, "export") == 0)
+        return cmd_export(path, &o);
     static const struct {
         const char *name;
         int (*run)(struct trace_reader *r, const struct options *o);

@@ -14,7 +14,7 @@ struct walk {
     struct pyramid pyramid;
     uint64_t behind; /* the last chunk, and the pages found behind it */
     int64_t end; /* behind the last leaf */
-    bool any;
+    bool any, lost; /* lost: damage was stepped over since */
 };
 
 static int keep_in_memory(struct trace_reader *r, const uint8_t *payload, size_t len, uint64_t *ret_offset, struct err *reterr) {
@@ -63,16 +63,19 @@ static int add_chunk(struct walk *w, uint64_t at, const struct trace_record *rec
         return JF_E_CORRUPT;
     memcpy(&h, w->r->payload.data, sizeof h);
     if (!trace_head_fits(&h, rec->len) || (w->any && h.first < w->end) || h.first < -TRACE_MAX_INDEX || h.first > TRACE_MAX_INDEX - h.count ||
-        (within && h.first + h.count > within->end))
+        (within && (h.first < within->first || h.first + h.count > within->end)))
         return JF_E_CORRUPT;
     struct trace_leaf leaf = {.offset = at, .first = h.first, .count = h.count, .sum_i = h.sum_i, .sum_p = h.sum_p, .min_i = h.min_i, .max_i = h.max_i,
                               .len = rec->len, .flags = h.flags, .n_changes = h.n_changes, .first_markers = h.first_markers, .last_markers = h.last_markers};
     /* the payload's buffer is read into again when a page is looked for: the entries are copied */
     struct trace_entry entries[TRACE_CHUNK / TRACE_STEP];
     memcpy(entries, w->r->payload.data + sizeof h, h.n_entries * sizeof *entries);
-    int rc = w->any && h.first > w->end && !(h.flags & MEASURE_SEGMENT_START) ? add_hole(w, h.first, at, reterr) : 0;
+    /* before a new segment nothing need be missing, but behind damage it may */
+    bool hole = w->any && h.first > w->end && (w->lost || !(h.flags & MEASURE_SEGMENT_START));
+    int rc = hole ? add_hole(w, h.first, at, reterr) : 0;
     w->behind = at + sizeof *rec + rec->len;
     w->any = true;
+    w->lost = false;
     w->end = h.first + h.count;
     return rc < 0 ? rc : pyramid_add(&w->pyramid, &leaf, entries, h.n_entries, reterr);
 }
@@ -103,6 +106,7 @@ static int walk_records(struct walk *w, uint64_t at, uint64_t end, const struct 
             uint64_t next = trace_find_sync(r, at + 1, end);
             if (next < r->size)
                 (void)trace_mark_bad(r, at); /* damage inside; the torn tail of a killed writer is not counted */
+            w->lost = true;
             at = next;
             continue;
         }
@@ -111,7 +115,7 @@ static int walk_records(struct walk *w, uint64_t at, uint64_t end, const struct 
         else if (rec.type == TRACE_T_EVENT && !within)
             rc = trace_add_event(r, at);
         if (rc == JF_E_CORRUPT)
-            (void)trace_mark_bad(r, at);
+            w->lost = trace_mark_bad(r, at) < 0;
         else if (rc < 0)
             return rc;
         at += sizeof rec + rec.len;

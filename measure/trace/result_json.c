@@ -116,6 +116,17 @@ static json_t *ignored_of(const struct measure_result *r) {
     return a;
 }
 
+static json_t *alignment_of(const struct measure_result *r) {
+    const struct measure_alignment *f = &r->alignment;
+    if (!f->has)
+        return json_null();
+    return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:i, s:i}", "accepted", f->good, "offset_s", f->good ? real(f->offset_s) : json_null(),
+                     "rate_ppm", f->good ? real(f->rate * 1e6) : json_null(), "ref_s", f->good ? real(f->ref_s) : json_null(), "residual_s",
+                     f->good ? real(f->residual_s) : json_null(), "u_offset_s", f->good ? real(f->u_offset_s) : json_null(), "u_rate_ppm",
+                     f->good ? real(f->u_rate * 1e6) : json_null(), "from_s", f->good ? real(f->from_s) : json_null(), "to_s",
+                     f->good ? real(f->to_s) : json_null(), "trains", f->trains, "edges", f->edges, "inliers", f->inliers);
+}
+
 json_t *measure_result_json(const struct measure_capture *cap, const struct measure_result *r) {
     json_t *o = json_object();
     if (!o)
@@ -140,6 +151,7 @@ json_t *measure_result_json(const struct measure_capture *cap, const struct meas
     bad |= put(o, "supply", supply_of(cap, r));
     bad |= put(o, "clock", json_pack("{s:o, s:o, s:s}", "device_over_trace", real(r->clock.device_over_trace), "u", real(r->clock.u), "by", r->clock.by));
     bad |= put(o, "loss", loss_of(r));
+    bad |= put(o, "alignment", alignment_of(r));
     bad |= put(o, "quality", quality_of(cap, r));
     bad |= put(o, "calibration", calibration_of(cap));
     bad |= put(o, "edges_ignored_s", ignored_of(r));

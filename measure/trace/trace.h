@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * The trace file: append-only, chunked, checksummed, with its summaries; layout in FORMAT.md. A writer that dies loses at most the
- * chunk under construction; the reader recovers the rest. No knowledge of drivers: plain structs of measure/block.h. */
+ * chunk under construction and what is on its way to the file (two chunks); the reader recovers the rest. No knowledge of drivers: plain structs of measure/block.h. */
 #ifndef MEASURE_TRACE_TRACE_H
 #define MEASURE_TRACE_TRACE_H
 
@@ -41,13 +41,14 @@ struct trace_summary {
 /* Creates path (O_EXCL) and writes the header. Blocking: file system only. */
 int trace_writer_open(const char *path, const struct trace_header *hdr, struct trace_writer **ret_w, struct err *reterr) JF_MUST_CHECK;
 /* Appends; blocks must come in ascending order without overlap (a jump of `first` without GAP or SEGMENT_START is recorded as
- * a GAP of that length). Copies; compresses and writes when a chunk is full (TRACE_CHUNK samples). */
+ * a GAP of that length). Copies; compresses and hands to the writing thread when a chunk is full (TRACE_CHUNK samples); a write that failed
+ * is told by the next call. */
 int trace_writer_block(struct trace_writer *w, const struct measure_block *b, struct err *reterr) JF_MUST_CHECK;
 /* A JSON record at its place in the file: kind is a short word ("uart", "note"), data any JSON, borrowed. */
 int trace_writer_event(struct trace_writer *w, int64_t host_raw_ns, const char *kind, const json_t *data, struct err *reterr) JF_MUST_CHECK;
 /* Everything the analysis needs beside the samples; the last one written counts. */
 int trace_writer_capture(struct trace_writer *w, const struct measure_capture *cap, const struct measure_config *cfg, struct err *reterr) JF_MUST_CHECK;
-/* Writes the chunk under construction now (end of a segment, before a risky step). */
+/* Writes the chunk under construction now, and returns when it is written (end of a segment, before a risky step). */
 int trace_writer_flush(struct trace_writer *w, struct err *reterr) JF_MUST_CHECK;
 /* Flushes, writes index and footer, fsyncs, closes, frees w in every case. */
 int trace_writer_close(struct trace_writer *w, struct trace_summary *ret_sum, struct err *reterr) JF_MUST_CHECK;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "measure/kernel.h"
 #include "measure/trace/pyramid.h"
 #include "measure/trace/reader.h"
 
@@ -41,10 +42,8 @@ static void paint_row(const struct canvas *c, const struct trace_entry *e, size_
     }
 }
 
-static void paint_samples(const struct canvas *c, const struct measure_block *b) {
-    int64_t from = b->first, to = b->first + b->count;
-    from = (double)from < c->x0 ? (int64_t)floor(c->x0) : from;
-    to = (double)to > c->x1 ? (int64_t)ceil(c->x1) : to;
+/* Fewer than two samples per pixel: a sample fills every pixel that it touches. */
+static void paint_wide(const struct canvas *c, const struct measure_block *b, int64_t from, int64_t to) {
     for (int64_t n = from; n < to; n++) {
         double lo = ((double)n - c->x0) * c->scale, hi = ((double)n + 1 - c->x0) * c->scale;
         int p0 = lo < 0 ? 0 : (int)lo, p1 = hi >= c->points ? c->points - 1 : (int)ceil(hi) - 1;
@@ -56,17 +55,52 @@ static void paint_samples(const struct canvas *c, const struct measure_block *b)
     }
 }
 
+/* The same, pixel by pixel: each takes the samples that touch it. */
+static void paint_narrow(const struct canvas *c, const struct measure_block *b, int64_t from, int64_t to) {
+    int p = (int)fmax(0, floor(((double)from - c->x0) * c->scale));
+    for (; p < c->points; p++) {
+        int64_t a = (int64_t)floor(c->x0 + (double)p * c->per_pixel), z = (int64_t)ceil(c->x0 + ((double)p + 1) * c->per_pixel);
+        a = a > from ? a : from;
+        z = z < to ? z : to;
+        if (a >= to)
+            break;
+        if (a >= z)
+            continue;
+        struct measure_sums s;
+        measure_sums(b->current_a + (a - b->first), b->voltage_v ? b->voltage_v + (a - b->first) : NULL, c->r->info.voltage_v, (size_t)(z - a), &s);
+        paint(&c->px[p], &(struct trace_entry){s.i, s.p, s.i_min, s.i_max}, (double)(z - a));
+    }
+}
+
+static void paint_samples(const struct canvas *c, const struct measure_block *b) {
+    int64_t from = b->first, to = b->first + b->count;
+    from = (double)from < c->x0 ? (int64_t)floor(c->x0) : from;
+    to = (double)to > c->x1 ? (int64_t)ceil(c->x1) : to;
+    if (c->per_pixel < 2)
+        paint_wide(c, b, from, to);
+    else
+        paint_narrow(c, b, from, to);
+}
+
+#define WHOLE (4 * TRACE_BLOCK) /* samples of a chunk from which on it is read at once */
+
 static int paint_chunk(const struct canvas *c, const struct trace_leaf *l, struct err *reterr) {
     struct trace_chunk h;
     const struct trace_entry *e;
     struct measure_block b = {0};
+    double first = (double)l->first, lo = fmax(c->x0 - first, 0), hi = fmin(c->x1 - first, (double)l->count);
     bool steps = c->per_pixel >= TRACE_STEP;
+    if (!steps && hi - lo > WHOLE) {
+        int rc = trace_chunk_load(c->r, l, MEASURE_WANT_VALUES, &b, reterr);
+        if (rc == 0)
+            paint_samples(c, &b);
+        return rc;
+    }
     int rc = trace_chunk_head(c->r, l, &h, steps ? &e : NULL, reterr);
     if (rc == 0 && steps) {
-        paint_row(c, e, h.n_entries, (double)h.first, TRACE_STEP, (double)(h.first + h.count));
+        paint_row(c, e, h.n_entries, first, TRACE_STEP, (double)(h.first + h.count));
         return 0;
     }
-    double lo = fmax(c->x0 - (double)h.first, 0), hi = fmin(c->x1 - (double)h.first, h.count);
     for (uint32_t k = (uint32_t)lo / TRACE_BLOCK * TRACE_BLOCK; rc == 0 && (double)k < hi; k += TRACE_BLOCK) {
         rc = trace_chunk_samples(c->r, l, &h, k, &b, reterr);
         if (rc == 0)

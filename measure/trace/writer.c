@@ -1,31 +1,30 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * The trace file's writer: gathers blocks into chunks, summarises, compresses, appends, hashes as it writes. One thread at a
- * time; blocks on the file system only.
+ * The trace file's writer: gathers blocks into chunks, summarises, compresses, appends. One caller at a time; a thread of its own
+ * hashes and writes (sink.h); blocks on the file system only.
  * Invariants: (W1) what is on disk before the last write() is a valid prefix of a trace file. (W2) a chunk holds samples of one
  * segment without a hole. (W3) memory does not depend on the length: one chunk, one unfinished page per level, one page of events. */
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
-#include <nettle/sha2.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/crc32.h"
-#include "base/file.h"
 #include "measure/kernel.h"
 #include "measure/trace/codec.h"
 #include "measure/trace/format.h"
 #include "measure/trace/pyramid.h"
 #include "measure/trace/result_json.h"
+#include "measure/trace/sink.h"
 #include "measure/trace/trace.h"
 
+#define MAX_HOLE (INT64_C(1) << 40) /* samples between two blocks of one segment: 12 days at 1 MS/s */
+
 struct trace_writer {
-    int fd;
-    uint64_t offset; /* bytes written */
-    struct sha256_ctx sha; /* nettle: several times libsodium's speed where the processor has the instructions */
+    struct sink *sink;
+    uint64_t offset; /* bytes handed to the sink */
     struct trace_codec *codec;
     struct buf out; /* one chunk's record */
     struct pyramid pyramid;
@@ -46,12 +45,6 @@ struct trace_writer {
     double period_s;
 };
 
-static int write_all(struct trace_writer *w, const void *data, size_t n, struct err *reterr) {
-    sha256_update(&w->sha, n, data);
-    w->offset += n;
-    return file_write_all(w->fd, data, n) == 0 ? 0 : err_set_errno(reterr, JF_E_IO, errno, "writing the trace");
-}
-
 static struct trace_record record_of(enum trace_type type, const void *payload, size_t n) {
     struct trace_record rec = {.sync = TRACE_SYNC, .type = type, .len = (uint32_t)n};
     uint32_t head[2] = {rec.type, rec.len};
@@ -63,8 +56,8 @@ static int write_record(struct trace_writer *w, enum trace_type type, const void
     if (n > TRACE_MAX_PAYLOAD)
         return err_set(reterr, JF_E_TOO_LARGE, "a trace record of %zu bytes is too long", n);
     struct trace_record rec = record_of(type, data, n);
-    int rc = write_all(w, &rec, sizeof rec, reterr);
-    return rc < 0 ? rc : write_all(w, data, n, reterr);
+    w->offset += sizeof rec + n;
+    return sink_put(w->sink, &rec, sizeof rec, data, n, reterr);
 }
 
 static int write_page(void *user, const uint8_t *payload, size_t len, uint64_t *ret_offset, struct err *reterr) {
@@ -80,8 +73,7 @@ static int no_memory(struct err *reterr) {
 static void writer_free(struct trace_writer *w) {
     if (!w)
         return;
-    if (w->fd >= 0)
-        close(w->fd);
+    sink_free(w->sink);
     trace_codec_free(w->codec);
     buf_done(&w->out);
     pyramid_done(&w->pyramid);
@@ -101,11 +93,12 @@ static int write_header(struct trace_writer *w, const struct trace_header *hdr, 
     json_decref(j);
     if (!text)
         return no_memory(reterr);
-    int rc = write_all(w, TRACE_MAGIC, 8, reterr);
+    int rc = sink_put(w->sink, TRACE_MAGIC, 8, NULL, 0, reterr);
+    w->offset = 8;
     if (rc == 0)
         rc = write_record(w, TRACE_T_HEADER, text, strlen(text), reterr);
     free(text);
-    return rc;
+    return rc < 0 ? rc : sink_drain(w->sink, reterr);
 }
 
 int trace_writer_open(const char *path, const struct trace_header *hdr, struct trace_writer **ret_w, struct err *reterr) {
@@ -115,13 +108,11 @@ int trace_writer_open(const char *path, const struct trace_header *hdr, struct t
     if (!w)
         return no_memory(reterr);
     int rc;
-    w->fd = -1;
     w->voltage = hdr->voltage_v;
     w->channels = hdr->channels;
     w->period_s = hdr->period_s;
-    buf_init(&w->out, TRACE_MAX_PAYLOAD + sizeof(struct trace_record));
+    buf_init(&w->out, TRACE_MAX_PAYLOAD);
     pyramid_init(&w->pyramid, write_page, w, true);
-    sha256_init(&w->sha);
     w->current = malloc(TRACE_CHUNK * sizeof *w->current);
     w->volts = malloc(TRACE_CHUNK * sizeof *w->volts);
     w->range = calloc(TRACE_CHUNK, 1);
@@ -132,9 +123,14 @@ int trace_writer_open(const char *path, const struct trace_header *hdr, struct t
         rc = no_memory(reterr);
         goto fail;
     }
-    w->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    if (w->fd < 0) {
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (fd < 0) {
         rc = err_set_errno(reterr, JF_E_IO, errno, "creating %s", path);
+        goto fail;
+    }
+    rc = sink_new(fd, &w->sink, reterr);
+    if (rc < 0) {
+        (void)close(fd);
         goto fail;
     }
     rc = write_header(w, hdr, reterr);
@@ -179,9 +175,8 @@ static uint32_t count_changes(const uint8_t *restrict m, uint32_t n) {
     return changes;
 }
 
-/* ---- chunks: out holds the record's head, the chunk's head, the entries, the channels ----------------------------- */
-#define HEAD_AT sizeof(struct trace_record)
-#define ENTRIES_AT (HEAD_AT + sizeof(struct trace_chunk))
+/* ---- chunks: out holds the chunk's head, the entries, the channels ----------------------------- */
+#define ENTRIES_AT sizeof(struct trace_chunk)
 
 static int begin_chunk(struct trace_writer *w) {
     static const uint8_t room[ENTRIES_AT];
@@ -215,21 +210,19 @@ static int put_channels(struct trace_writer *w, struct trace_chunk *h) {
 }
 
 static int write_chunk(struct trace_writer *w, struct trace_chunk *h, struct err *reterr) {
-    size_t entries = h->n_entries * sizeof(struct trace_entry), len = w->out.len - HEAD_AT;
+    size_t entries = h->n_entries * sizeof(struct trace_entry), len = w->out.len;
     h->crc_entries = crc32c_update(0, w->out.data + ENTRIES_AT, entries);
     h->crc_head = crc32c_update(0, h, offsetof(struct trace_chunk, crc_head));
-    memcpy(w->out.data + HEAD_AT, h, sizeof *h);
-    struct trace_record rec = record_of(TRACE_T_CHUNK, w->out.data + HEAD_AT, len);
-    memcpy(w->out.data, &rec, sizeof rec);
+    memcpy(w->out.data, h, sizeof *h);
     struct trace_leaf leaf = {.offset = w->offset, .first = h->first, .count = h->count, .sum_i = h->sum_i, .sum_p = h->sum_p, .min_i = h->min_i,
                               .max_i = h->max_i, .len = (uint32_t)len, .flags = h->flags, .n_changes = h->n_changes,
                               .first_markers = h->first_markers, .last_markers = h->last_markers};
-    int rc = write_all(w, w->out.data, w->out.len, reterr);
+    int rc = write_record(w, TRACE_T_CHUNK, w->out.data, w->out.len, reterr);
     /* the entries stay in out: a page is written from a buffer of its own */
     return rc < 0 ? rc : pyramid_add(&w->pyramid, &leaf, (const struct trace_entry *)(const void *)(w->out.data + ENTRIES_AT), h->n_entries, reterr);
 }
 
-int trace_writer_flush(struct trace_writer *w, struct err *reterr) {
+static int flush_chunk(struct trace_writer *w, struct err *reterr) {
     if (w->count == 0)
         return 0;
     struct trace_chunk h = {.first = w->first, .count = w->count, .flags = w->flags, .n_stamps = w->n_stamps};
@@ -246,8 +239,13 @@ int trace_writer_flush(struct trace_writer *w, struct err *reterr) {
     return rc;
 }
 
+int trace_writer_flush(struct trace_writer *w, struct err *reterr) {
+    int rc = flush_chunk(w, reterr);
+    return rc < 0 ? rc : sink_drain(w->sink, reterr);
+}
+
 static int write_gap(struct trace_writer *w, int64_t first, int64_t count, struct err *reterr) {
-    int rc = trace_writer_flush(w, reterr);
+    int rc = flush_chunk(w, reterr);
     while (rc == 0 && count > 0) {
         uint32_t n = count > UINT32_MAX ? UINT32_MAX : (uint32_t)count;
         struct trace_chunk h = {.first = first, .count = n, .flags = MEASURE_GAP};
@@ -305,7 +303,7 @@ static int append_samples(struct trace_writer *w, const struct measure_block *b,
         if (at == b->count)
             w->flags |= b->flags & MEASURE_SEGMENT_END;
         if (w->count == TRACE_CHUNK || w->n_stamps == TRACE_MAX_STAMPS || (w->flags & MEASURE_SEGMENT_END)) {
-            int rc = trace_writer_flush(w, reterr);
+            int rc = flush_chunk(w, reterr);
             if (rc < 0)
                 return rc;
         }
@@ -316,6 +314,8 @@ static int append_samples(struct trace_writer *w, const struct measure_block *b,
 int trace_writer_block(struct trace_writer *w, const struct measure_block *b, struct err *reterr) {
     int rc = 0;
     bool gap = (b->flags & MEASURE_GAP) != 0;
+    if (w->started && b->first > w->next && b->first - w->next > MAX_HOLE && !(b->flags & MEASURE_SEGMENT_START))
+        return err_set(reterr, JF_E_INVAL, "a hole of %lld samples cannot be true", (long long)(b->first - w->next));
     if (b->first < -TRACE_MAX_INDEX || b->first > TRACE_MAX_INDEX - b->count)
         return err_set(reterr, JF_E_INVAL, "a sample of index %lld cannot be stored", (long long)b->first);
     if (b->count == 0 || (w->started && b->first < w->next))
@@ -323,7 +323,7 @@ int trace_writer_block(struct trace_writer *w, const struct measure_block *b, st
     if (!gap && (!b->current_a || ((w->channels & TRACE_VOLTAGE) && !b->voltage_v)))
         return err_set(reterr, JF_E_BUG, "block at %lld lacks a channel", (long long)b->first);
     if (b->flags & MEASURE_SEGMENT_START)
-        rc = trace_writer_flush(w, reterr);
+        rc = flush_chunk(w, reterr);
     else if (w->started && b->first > w->next)
         rc = write_gap(w, w->next, b->first - w->next, reterr);
     if (rc < 0)
@@ -387,16 +387,12 @@ static int write_end(struct trace_writer *w, struct err *reterr) {
 }
 
 int trace_writer_close(struct trace_writer *w, struct trace_summary *ret_sum, struct err *reterr) {
-    int rc = trace_writer_flush(w, reterr);
+    int rc = flush_chunk(w, reterr);
     if (rc == 0)
         rc = write_end(w, reterr);
-    if (rc == 0 && fsync(w->fd) < 0)
-        rc = err_set_errno(reterr, JF_E_IO, errno, "fsync of the trace");
+    if (rc == 0)
+        rc = sink_sync(w->sink, ret_sum->sha256, reterr);
     if (rc == 0) {
-        uint8_t hash[SHA256_DIGEST_SIZE];
-        sha256_digest(&w->sha, sizeof hash, hash);
-        for (size_t i = 0; i < sizeof hash; i++)
-            (void)snprintf(ret_sum->sha256 + 2 * i, 3, "%02x", hash[i]);
         ret_sum->size = w->offset;
         ret_sum->samples = w->samples;
         ret_sum->gap_samples = w->gap_samples;
@@ -407,7 +403,7 @@ int trace_writer_close(struct trace_writer *w, struct trace_summary *ret_sum, st
 }
 
 void trace_writer_abort(struct trace_writer *w) {
-    if (w && w->fd >= 0) {
+    if (w && w->sink) {
         /* Best effort: what cannot be written now is the tail that a reader does without. */
         if (trace_writer_flush(w, NULL) < 0)
             w->count = 0;

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The benchmarks: each figure beside a peer that was measured in the same run, or is published. Prints a table and writes
 build/bench.json: {"metric": {"value", "unit", "peer", "peer_value", "ratio"}}. Exit status 1 when a figure is missing: nothing here
-judges whether a figure is good enough. About five minutes on two cores; --full makes the long capture ten minutes long."""
+judges whether a figure is good enough. About six minutes on two cores; --full makes the long capture ten minutes and the longest trace 1e9 samples long."""
 import argparse
 import contextlib
 import datetime
@@ -75,9 +75,54 @@ def pipeline(fig, directory, _args):
     fig.put("pipeline_against_memcpy", cpu["pipeline"], "1/s", "memcpy of the same words (4 bytes a sample)", cpu["memcpy"])
     fig.put("pipeline_long_samples_per_s", long["pipeline"]["cpu_per_s"], "1/s", f"memcpy of {LONG} words", long["memcpy"]["cpu_per_s"])
     fig.put("decode_samples_per_s", cpu["decode"], "1/s", "memcpy of the same words", cpu["memcpy"])
+    fig.put("analysis_against_c_sum", long["analysis"]["cpu_per_s"], "1/s", f"a plain C sum over {LONG} floats in memory", long["c_sum"]["cpu_per_s"])
     fig.put("analysis_samples_per_s", long["analysis"]["cpu_per_s"], "1/s", "a PPK2's stream in real time", 1e5)
     fig.put("trace_bytes_per_sample", long["bytes_per_sample"], "B", "the PPK2's words as they arrive", 4.0)
     fig.put("trace_bytes_against_sr", long["bytes_per_sample"], "B", "sigrok's .sr (demo driver's sine and pattern, which compress better)", size)
+
+
+# ---- 2: the trace store on the work of its best peer --------------------------------------------------------------------
+# the JLS library (https://github.com/jetperch/jls) on two cores, one float32 channel of 1e9 samples, where none is given to measure here
+JLS_PUBLISHED = {"samples_per_s": 73e6, "bytes_per_sample": 4.14, "view_s": 0.55e-3, "stats_s": 0.09e-3}
+
+
+def run_json(*argv):
+    p = subprocess.run([str(a) for a in argv], check=True, timeout=600, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    return json.loads(p.stdout)
+
+
+def trace(fig, directory, args):
+    """One float32 channel, at growing length; the longest also as converter codes. Each program run is a process of its own."""
+    ours, theirs, path = os.path.join(BUILD, "bench_trace"), os.path.join(BUILD, "bench_jls"), os.path.join(directory, "bench.trace")
+    lengths = [10**6, 10**7, 10**8] + ([10**9] if args.full else [])
+    write, read = {}, {}
+    for n in lengths:
+        say(f"trace: {n} samples of noise written and read")
+        write[n] = run_json(ours, "write", path, n, "noise")
+        read[n] = run_json(ours, "read", path)
+        os.unlink(path)
+    top = lengths[-1]
+    say(f"trace: {top} converter codes, and the limits of this machine")
+    codes = run_json(ours, "write", path, top, "codes")
+    os.unlink(path)
+    limits = run_json(ours, "limits", path, min(top, 3 * 10**8))
+    os.unlink(path)
+    peer, name = dict(JLS_PUBLISHED), "the JLS library, published (write: the best of 54 to 73 MS/s)"
+    if args.jls:
+        say(f"trace: {top} samples through the JLS library")
+        peer, name = {**run_json(theirs, "write", path, top, "noise"), **run_json(theirs, "read", path)}, "the JLS library in this run, the same samples"
+        os.unlink(path)
+    fig.put("trace_write_samples_per_s", write[top]["samples_per_s"], "1/s", name, peer["samples_per_s"])
+    fig.put("trace_write_codes_per_s", codes["samples_per_s"], "1/s", name, peer["samples_per_s"])
+    fig.put("trace_write_against_disk", write[top]["samples_per_s"], "1/s", "write() and fsync of the raw floats", limits["raw_write_per_s"])
+    fig.put("trace_noise_bytes", write[top]["bytes_per_sample"], "B", name, peer["bytes_per_sample"])
+    fig.put("trace_codes_bytes", codes["bytes_per_sample"], "B", name, peer["bytes_per_sample"])
+    for n in lengths:
+        fig.put(f"trace_view_2000_1e{len(str(n)) - 1}", read[n]["view_s"], "s", name, peer["view_s"])
+        fig.put(f"trace_stats_1e{len(str(n)) - 1}", read[n]["stats_s"], "s", name, peer["stats_s"])
+    fig.put("trace_open", read[top]["open_s"], "s", f"the same at {lengths[0]} samples", read[lengths[0]]["open_s"])
+    fig.put("trace_write_memory", write[top]["peak_kib"] / 1024, "MiB", "limit, whatever the length (16 MiB of it are the samples made)", 64.0)
+    fig.put("trace_read_memory", read[top]["peak_kib"] / 1024, "MiB", "limit, whatever the length", 64.0)
 
 
 # ---- what the laboratory is asked -----------------------------------------------------------------------------------------
@@ -115,7 +160,7 @@ def pids(lab, program):
     return {p: c for p, c in lab.processes().items() if os.path.basename(c.split(" ")[0]) == program}
 
 
-# ---- 2: memory of a worker during a long capture ------------------------------------------------------------------------
+# ---- 3: memory of a worker during a long capture ------------------------------------------------------------------------
 def status_kib(pid, *keys):
     with open(f"/proc/{pid}/status", encoding="utf-8") as f:
         lines = dict(line.split(":", 1) for line in f)
@@ -148,7 +193,7 @@ def memory(fig, directory, args):
     fig.put("worker_memory_growth", (rss[-1][1] - early) / 1024, "MiB", "size of the trace that was written", trace["size_bytes"] / 2**20)
 
 
-# ---- 3: queue to claimed -------------------------------------------------------------------------------------------------
+# ---- 4: queue to claimed -------------------------------------------------------------------------------------------------
 def fsync_s(directory, count=50):
     took = []
     with open(os.path.join(directory, "sync"), "wb", buffering=0) as f:
@@ -193,7 +238,7 @@ def claim(fig, directory, _args, count=30):
     fig.put("post_job_median", median(posts), "s", "writing and syncing 4 KiB on the same file system", fsync_s(directory))
 
 
-# ---- 4: turn-around ------------------------------------------------------------------------------------------------------
+# ---- 5: turn-around ------------------------------------------------------------------------------------------------------
 def stages_of(log, bench):
     """[(job, {stage: seconds})] in order of claiming; "idle" is the time from the end of release to the next claim."""
     marks = {}
@@ -234,7 +279,7 @@ def turnaround(fig, directory, _args, count=4):
                 "flash and run of the same jobs (median)", median(work))
 
 
-# ---- 5: CPU of three busy benches ---------------------------------------------------------------------------------------
+# ---- 6: CPU of three busy benches ---------------------------------------------------------------------------------------
 def cpu_ticks(pid):
     """(own, of children waited for)"""
     with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
@@ -286,7 +331,10 @@ def cpu(fig, directory, _args, length=60.0):
 
 GROUPS = {
     "pipeline": (pipeline, ["pipeline_samples_per_s", "write_samples_per_s", "pipeline_against_memcpy", "pipeline_long_samples_per_s",
-                            "decode_samples_per_s", "analysis_samples_per_s", "trace_bytes_per_sample", "trace_bytes_against_sr"]),
+                            "decode_samples_per_s", "analysis_samples_per_s", "analysis_against_c_sum", "trace_bytes_per_sample", "trace_bytes_against_sr"]),
+    "trace": (trace, ["trace_write_samples_per_s", "trace_write_codes_per_s", "trace_write_against_disk", "trace_noise_bytes", "trace_codes_bytes",
+                      "trace_view_2000_1e6", "trace_view_2000_1e8", "trace_stats_1e6", "trace_stats_1e8", "trace_open", "trace_write_memory",
+                      "trace_read_memory"]),
     "memory": (memory, ["worker_memory_peak", "worker_memory_growth"]),
     "claim": (claim, ["claim_latency_median", "claim_latency_worst", "post_job_median"]),
     "turnaround": (turnaround, ["turnaround_scope", "turnaround_ppk2"]),
@@ -313,7 +361,8 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__)
     ap.add_argument("--json", action="store_true", help="print the JSON document instead of the table")
     ap.add_argument("--only", action="append", choices=list(GROUPS), help="only this group (repeatable); build/bench.json is left alone")
-    ap.add_argument("--full", action="store_true", help="the long capture lasts ten minutes")
+    ap.add_argument("--full", action="store_true", help="the long capture lasts ten minutes, the longest trace has 1e9 samples")
+    ap.add_argument("--jls", action="store_true", help="measure the JLS library too (build/bench_jls, made by make bench JLS=DIR)")
     a = ap.parse_args()
     fig = Figures()
     with tempfile.TemporaryDirectory(prefix="jf-bench-") as d:

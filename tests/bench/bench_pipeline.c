@@ -32,6 +32,7 @@
 
 struct input {
     uint32_t *words;
+    float *amps; /* what the words mean, near enough: an array for the plain sum */
     size_t n, per_window, window; /* inferences; samples */
     double current_sum; /* of the windows' samples, A: the truth of the made-up words */
 };
@@ -94,6 +95,7 @@ static void make_words(struct input *in) {
         struct level l = level_at(in, i);
         lcg = lcg * 1664525u + 1013904223u;
         unsigned adc = l.adc + (lcg >> 30);
+        in->amps[i] = (float)(adc * volt_per_step / ohm3);
         in->words[i] = adc | l.range << 14 | (uint32_t)(i & 63u) << 18 | (uint32_t)l.lines << 24;
         if (!(l.lines & 1u)) {
             in->current_sum += adc * volt_per_step / ohm3;
@@ -198,11 +200,12 @@ static struct times since(struct times t) {
     return (struct times){n.wall - t.wall, n.cpu - t.cpu};
 }
 
-enum phase { COPY, DECODE, WRITE, ANALYSE, PHASES };
+enum phase { COPY, SUM, DECODE, WRITE, ANALYSE, PHASES };
 struct run {
     struct times t[PHASES][MAX_REPEATS];
     uint64_t size;
     uint32_t *copy;
+    double sum;
     struct measure_capture *cap;
     struct measure_result *result;
 };
@@ -234,6 +237,13 @@ static int repeat(const char *path, const struct input *in, struct run *r, int i
     struct times t = now();
     memcpy(r->copy, in->words, in->n * sizeof *in->words);
     r->t[COPY][i] = since(t);
+    t = now();
+    double sum = 0;
+    for (size_t k = 0; k < in->n; k++) {
+        sum += (double)in->amps[k];
+    }
+    r->t[SUM][i] = since(t);
+    r->sum = sum;
     t = now();
     int rc = decode(in, NULL, e);
     r->t[DECODE][i] = since(t);
@@ -291,8 +301,8 @@ static int report(const struct input *in, const struct run *r, int repeats) {
     static const struct {
         const char *name;
         enum phase from, to;
-    } rows[] = {{"memcpy", COPY, COPY}, {"decode", DECODE, DECODE}, {"write", WRITE, WRITE}, {"analysis", ANALYSE, ANALYSE}, {"pipeline", WRITE, ANALYSE}};
-    json_t *doc = json_pack("{s:I,s:i,s:f}", "samples", (json_int_t)in->n, "repeats", repeats, "bytes_per_sample", (double)r->size / (double)in->n);
+    } rows[] = {{"memcpy", COPY, COPY}, {"c_sum", SUM, SUM}, {"decode", DECODE, DECODE}, {"write", WRITE, WRITE}, {"analysis", ANALYSE, ANALYSE}, {"pipeline", WRITE, ANALYSE}};
+    json_t *doc = json_pack("{s:I,s:f,s:i,s:f}", "samples", (json_int_t)in->n, "sum", r->sum, "repeats", repeats, "bytes_per_sample", (double)r->size / (double)in->n);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct times t = median(r, rows[i].from, rows[i].to, repeats);
         json_object_set_new(doc, rows[i].name, json_pack("{s:f,s:f}", "cpu_per_s", (double)in->n / t.cpu, "wall_per_s", (double)in->n / t.wall));
@@ -318,7 +328,8 @@ int main(int argc, char **argv) {
     input_plan(&in, asked);
     struct run *r = calloc(1, sizeof *r);
     in.words = malloc(in.n * sizeof *in.words);
-    if (!r || !in.words || !(r->copy = malloc(in.n * sizeof *in.words)) || !(r->cap = calloc(1, sizeof *r->cap)) ||
+    in.amps = malloc(in.n * sizeof *in.amps);
+    if (!r || !in.words || !in.amps || !(r->copy = malloc(in.n * sizeof *in.words)) || !(r->cap = calloc(1, sizeof *r->cap)) ||
         !(r->result = calloc(1, sizeof *r->result))) {
         (void)fprintf(stderr, "bench_pipeline: no memory\n");
         goto out;
@@ -336,6 +347,7 @@ int main(int argc, char **argv) {
 out:
     (void)unlink(path);
     free(in.words);
+    free(in.amps);
     if (r) {
         free(r->copy);
         free(r->cap);

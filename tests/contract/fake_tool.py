@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """jf-trace and jf-model without their work, for tests of the daemon alone. What jf-trace does is asked of the override glitch_s, what
 jf-model does of the model's own bytes ("TFL3 do:WORD ..."): see DEEDS. Each run is noted in $FAKE_TOOL_LOG."""
+import hashlib
 import json
 import os
 import signal
@@ -9,6 +10,8 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from farm import elf  # noqa: E402
+
 DEEDS = {1: "hang", 2: "die", 3: "garbage", 4: "memory", 5: "refuse", 6: "flood", 7: "slow", 8: "stubborn"}
 
 
@@ -53,14 +56,42 @@ def analyse(argv):
     return 0
 
 
+def option(argv, name):
+    return argv[argv.index(name) + 1]
+
+
+def model(argv):
+    """check and firmware: "do:WORD" in the model is the deed of firmware, "check:WORD" that of check."""
+    with open(argv[1], "rb") as f:
+        data = f.read()
+    words = dict(w.split(":", 1) for w in data[8:].decode(errors="replace").split() if ":" in w)
+    digest = hashlib.sha256(data).hexdigest()
+    misbehave(words.get("do" if argv[0] == "firmware" else "check"))
+    if argv[0] == "check":
+        bad = words.get("check") == "illegal"
+        list_ = [{"node": 3, "op": "CONV_2D", "rule": "kernel_w", "limit": "1..7", "value": 9, "effect": "illegal", "source": "a data sheet", "change": "a smaller kernel"},
+                 {"rule": "memory", "limit": "128 KiB", "value": 200000, "effect": "illegal", "source": "a data sheet"}] if bad else []
+        print(json.dumps({"model_sha256": digest, "target": option(argv, "--target"), "verdict": "illegal" if bad else "legal", "violations": list_}))
+        return 1 if bad else 0
+    address = 0x08000000 if words.get("do") != "misfit" else 0x70000000
+    with open(option(argv, "--out"), "wb") as f:
+        f.write(b"no image" if words.get("do") == "noimage" else elf(hashlib.sha256(data + option(argv, "--numerics").encode()).digest() * 4, address))
+    print(json.dumps({"board": option(argv, "--board"), "model_sha256": "0" * 64 if words.get("do") == "other" else digest, "numerics": option(argv, "--numerics"), "kernels": "dsp", "flash_bytes": 128,
+                      "ram_bytes": 64, "arena_bytes": 32, "regions": []}))
+    return 0
+
+
 def main():
     argv = sys.argv[1:]
+    if argv[0] == "--version":
+        print("jf-model fake")
+        return 0
     if os.environ.get("FAKE_TOOL_LOG"):
         with open(os.environ["FAKE_TOOL_LOG"], "a", encoding="utf-8") as f:
             f.write(" ".join(argv) + "\n")
     if argv[0] == "analyse":
         return analyse(argv)
-    return 2
+    return model(argv) if argv[0] in ("check", "firmware") else 2
 
 
 if __name__ == "__main__":

@@ -111,7 +111,7 @@ class VirtualBench:
 
 
 class Lab:
-    def __init__(self, directory, benches=("scope-a", "scope-b", "ppk2-c"), realistic=False, seed=1, config=None, env=None):
+    def __init__(self, directory, benches=("scope-a", "scope-b", "ppk2-c"), realistic=False, seed=1, config=None, env=None, extra=()):
         self.dir = os.path.abspath(directory)
         os.makedirs(self.dir, exist_ok=True)
         self.id = uuid.uuid4().hex
@@ -122,7 +122,7 @@ class Lab:
         self.benches, self.daemon, self.port, self.daemon_log = {}, None, None, None
         try:
             for i, name in enumerate(benches):
-                self.benches[name] = VirtualBench(self, name, realistic, seed + i)
+                self.benches[name] = VirtualBench(self, name, realistic, seed + i, extra)
             self.env.update(self.config_env())
         except BaseException:
             self.stop()
@@ -149,6 +149,8 @@ class Lab:
                     env.update(b.declared_limits())
             else:
                 env[f"JF_{up}_PPK2"] = os.path.join(b.dir, "ppk2")
+            if b.ports.get("logic"):
+                env[f"JF_{up}_LOGIC"] = str(b.ports["logic"])
         return env
 
     def start_daemon(self, **extra_env):

@@ -43,6 +43,28 @@ def check_bench(tap, lab, name, firmware):
     tap.check(net is not None and want is not None and abs(net / want - 1) < 0.002, f"{name}: net within 0.2 % of truth", f"{net} {want}")
     print(f"# {name}: gross {100 * (gross / truth - 1):+.4f} %, net {100 * (net / want - 1) if net and want else float('nan'):+.4f} %")
     check_trace(tap, lab, name, result)
+    check_exports(tap, lab, name, result, windows)
+
+
+def check_exports(tap, lab, name, result, windows):
+    """A runner's layout, sent back, is the same energy up to what its rule may differ by: a sample at each edge, half a millisecond."""
+    trace = lab.api("GET", f"/traces/{result['trace']}")
+    shortest = min(w["duration_s"] for w in windows)
+    for layout, limit in (("eembc", 2.2 * trace["period_s"] / shortest), ("mlcommons", 1.2e-3 / shortest)):
+        status, _, raw = lab.request("GET", f"/api/v1/results/{result['id']}/export?as={layout}")
+        if not tap.check(status == 200, f"{name}: export as {layout}", raw[:300]):
+            continue
+        back = lab.request("POST", "/api/v1/import", raw, {"Content-Type": "application/x-tar"})
+        item = json.loads(back[2]).get("items", [{}])[0]
+        same = abs(item.get("energy_per_inference_j", 0) / result["energy_per_inference_j"]["median"] - 1)
+        tap.check(back[0] == 201 and same < limit, f"{name}: as {layout} and back, the same energy", f"{back[2][:300]} {same} {limit}")
+        print(f"# {name}: {layout} {100 * same:.5f} % of at most {100 * limit:.5f} %")
+    path = os.path.join(lab.dir, f"{name}.sr")
+    with open(path, "wb") as f:
+        f.write(lab.request("GET", f"/api/v1/results/{result['id']}/export?as=sr")[2])
+    p = subprocess.run(["sigrok-cli", "-i", path, "--show"], capture_output=True, text=True, check=False)
+    said = (f"Samplerate: {round(1 / trace['period_s'])}\n", f"Analog sample count: {trace['samples'] + trace['gap_samples']}", "current: analog", "voltage: analog", "marker0: logic")
+    tap.check(p.returncode == 0 and all(x in p.stdout for x in said), f"{name}: sigrok-cli opens the export", p.stdout + p.stderr)
 
 
 def check_trace(tap, lab, name, result):

@@ -10,8 +10,9 @@ FUZZ_SRC_scpi = drivers/power/sigrok/scpi_proto.c $(SRC_base)
 FUZZ_SRC_mlperf_line = bench/dut_proto.c $(SRC_base)
 FUZZ_SRC_mlperf_cmd = $(wildcard firmware/harness/*.c) $(SRC_base)
 FUZZ_SRC_http_json = daemon/jobspec.c daemon/blob.c daemon/elf.c daemon/conf.c daemon/conf_check.c daemon/conf_tables.c db/states.c $(SRC_base)
-FUZZ_SRC_session = $(wildcard measure/trace/import*.c) measure/rules.c measure/stats.c measure/kernel.c $(SRC_base)
-FUZZ_PC = jansson libsodium libzstd sqlite3 libmicrohttpd yaml-0.1 libelf libarchive
+FUZZ_SRC_session = $(SRC_trace) $(SRC_measure) $(SRC_base)
+FUZZ_SRC_trace = $(filter-out measure/trace/import% measure/trace/export%,$(SRC_trace)) $(SRC_measure) $(SRC_base)
+FUZZ_PC = $(sort $(PC_trace) jansson libsodium sqlite3 libmicrohttpd yaml-0.1 libelf)
 FUZZ_CFLAGS = $(CPPFLAGS) $(CSTD) -g -O1 -Ifirmware/include -Ifirmware/runtime -Ifirmware/harness $(call pc,--cflags $(FUZZ_PC))
 
 $(B)/fuzz/seeds_%: tests/fuzz/fuzz_%.c tests/fuzz/standalone_main.c $(MAKEFILE_LIST)

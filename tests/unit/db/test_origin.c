@@ -104,7 +104,7 @@ static void test_migration(void **state) {
     struct fixture *f = *state;
     struct store_result r;
     struct store_window *w = NULL;
-    assert_int_equal(store_schema_version(f->s), 2);
+    assert_int_equal(store_schema_version(f->s), 3);
     assert_int_equal(store_result_get(f->s, "r1", &r, NULL), 0);
     assert_int_equal(r.origin, STORE_ORIGIN_MEASURED);
     assert_string_equal(r.source_result, "");

@@ -388,7 +388,7 @@ static void test_backup(void **state) {
     (void)snprintf(f->path, sizeof f->path, "%.80s", copy);
     open_store(f);
     assert_int_equal(state_of(f, "j1"), STORE_JOB_QUEUED);
-    assert_int_equal(store_schema_version(f->s), 2);
+    assert_int_equal(store_schema_version(f->s), 3);
 }
 
 /* ---- concurrency: four benches work on one queue, each job is done exactly once

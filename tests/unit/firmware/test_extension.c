@@ -60,8 +60,11 @@ static const struct {
     {"jf idle spin%", "m-jf-idle-[spin]\r\nm-ready\r\n"},
     {"jf idle wfi%", "m-jf-idle-[wfi]\r\nm-ready\r\n"},
     {"jf idle stop%", "e-[jf: idle takes spin or wfi]\r\nm-ready\r\n"},
-    {"jf dance%", "e-[jf: on, off, markers, hold or idle]\r\nm-ready\r\n"},
-    {"jf%", "e-[jf: on, off, markers, hold or idle]\r\nm-ready\r\n"},
+    {"jf sync 101%", "m-jf-sync-[101,32]\r\nm-ready\r\n"},
+    {"jf sync%", "e-[jf: sync takes 20 to 10000 microseconds]\r\nm-ready\r\n"},
+    {"jf sync 10001%", "e-[jf: sync takes 20 to 10000 microseconds]\r\nm-ready\r\n"},
+    {"jf dance%", "e-[jf: on, off, markers, hold, idle or sync]\r\nm-ready\r\n"},
+    {"jf%", "e-[jf: on, off, markers, hold, idle or sync]\r\nm-ready\r\n"},
     {"jf off%", "m-jf-[0]\r\nm-ready\r\n"},
     {"jf idle wfi%", "e-[Unknown command: jf]\r\nm-ready\r\n"},
     {"infer 1 0%", "m-warmup-start-0\r\nm-warmup-done\r\nm-infer-start-1\r\nm-infer-done\r\nm-results-[0.504,0.508,0.512]\r\nm-ready\r\n"},
@@ -95,6 +98,34 @@ static void window_report(void **state) {
     assert_true(ticks >= 5100 && ticks <= 5100 + 10 * FAKE_TICK_US); /* 5 inferences of 1 ms and the opening pulse of 100 us */
     assert_int_equal(input, 0xB63CFBCD); /* CRC-32 of 01 02 03 04, of 01 02 03: zlib */
     assert_int_equal(output, 0x55BC801D);
+}
+
+/* The train: 32 edges of line 0 alone that end where they began, 31 gaps of 11 to 41 units, no two alike. */
+static void sync_train(void **state) {
+    struct fake_device *d = *state;
+    (void)fake_say(d, "jf on%");
+    size_t from = d->events, edges = 0;
+    uint64_t last = 0;
+    uint32_t seen = 0;
+    (void)fake_say(d, "jf sync 100%");
+    for (size_t i = from; i < d->events; i++) {
+        const struct fake_event *e = &d->event[i];
+        if (e->kind != FAKE_MARKERS) {
+            continue;
+        }
+        assert_int_equal(e->mask, 1);
+        assert_int_equal(e->levels, edges % 2);
+        if (edges > 0) {
+            uint64_t units = (e->us - last + 50) / 100;
+            assert_true(units >= 11 && units <= 41 && e->us - last <= units * 100 + FAKE_TICK_US && e->us - last + FAKE_TICK_US >= units * 100);
+            seen |= UINT32_C(1) << (units - 11);
+        }
+        last = e->us;
+        edges++;
+    }
+    assert_int_equal(edges, 32);
+    assert_int_equal(seen, 0x7FFFFFFF);
+    assert_int_equal(d->lines & 1, 1);
 }
 
 /* Line 0 in scheme mlperf: two falling edges per infer, low for at least the hold time, nothing printed between, UART flushed before the first. */
@@ -213,6 +244,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(description, setup),     cmocka_unit_test(golden_mismatch_is_told),
         cmocka_unit_test_setup(choices_answered, setup), cmocka_unit_test_setup(window_report, setup),
+        cmocka_unit_test_setup(sync_train, setup),
         cmocka_unit_test_setup(mlperf_edges, setup),     cmocka_unit_test_setup(phases_sequence, setup),
         cmocka_unit_test_setup(off_returns_to_mlperf, setup), cmocka_unit_test_setup(a_boot_forgets, setup),
     };

@@ -29,7 +29,8 @@ static void every_required_name(void **state) {
     static const char *const names[] = {
         "probe-refuse", "probe-silent", "probe-drop", "ap-fault", "verify-mismatch", "flash-error", "chip-id", "uart-silent",
         "uart-noise", "marker-open", "marker-stuck", "marker-delay", "brown-out", "lockup", "host-stall", "scope-mute",
-        "scope-short-block", "scope-close", "scope-late", "ppk2-counter-jump", "ppk2-lose-bytes", "ppk2-stall", "ppk2-saturate", "ppk2-unplug",
+        "scope-short-block", "scope-close", "scope-late", "ppk2-counter-jump", "ppk2-lose-bytes", "ppk2-stall", "ppk2-saturate", "ppk2-unplug", "logic-close", "logic-mute",
+        "logic-lose",
     };
     struct faults *f = make();
     for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {

@@ -215,6 +215,15 @@ static void a_second_leading_timestamp(void **state) {
     refused(JF_E_PARSE, "trace1-timestamps.json", "do not hold");
 }
 
+/* 1.375 s is printed as 1.37: a tie goes down (printf would say 1.38). */
+static void a_begin_between_two_decimals(void **state) {
+    (void)state;
+    eembc();
+    put_text("trace1-timestamps.json", "[0.5, 1.375, 3.375, 4, 8]");
+    good(1);
+    assert_string_equal(session.differences[0], "results.txt line 1: begin of window 2 is printed as 1.00, computed 1.37");
+}
+
 static void missing_and_mixed(void **state) {
     (void)state;
     for (size_t i = 0; i < 4; i++) {
@@ -413,7 +422,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(eembc_by_hand),        cmocka_unit_test(mlcommons_by_hand),
         cmocka_unit_test(differences_are_told), cmocka_unit_test(a_second_leading_timestamp),
-        cmocka_unit_test(missing_and_mixed),    cmocka_unit_test(special_files),
+        cmocka_unit_test(a_begin_between_two_decimals), cmocka_unit_test(missing_and_mixed),    cmocka_unit_test(special_files),
         cmocka_unit_test(bad_traces),           cmocka_unit_test(bad_stamps),
         cmocka_unit_test(bad_results),          cmocka_unit_test(bad_runs),
         cmocka_unit_test(nothing_is_written),

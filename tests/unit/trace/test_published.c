@@ -105,6 +105,40 @@ static void mlcommons_session(void **state) {
     free(printed);
 }
 
+/* Other vendors, an FPGA board, another analyzer, a session whose last run has no end: what each says, and every figure as printed. */
+static void other_sessions(void **state) {
+    (void)state;
+    static const struct {
+        const char *dir, *analyzer, *model, *median; /* the median as results.txt prints it */
+        int windows, trailing;
+        double voltage_v;
+    } all[] = {
+        {"eembc/v0.7/arty-a7-100t_kws", "js110", "kws01", "53.715", 5, 0, 6.936},
+        {"eembc/v1.0/gap9_800_370_kws", "lpm01a", "kws01", "26.659", 5, 0, 1.8},
+        {"eembc/v1.0/syntiant_9120_1v1_98mhz_kws", "lpm01a", "kws01", "43.802", 5, 0, 1.8},
+        {"eembc/v1.1/NUCLEO_L4R5ZI_ic", "lpm01a", "ic01", "7019.085", 4, 1, 1.8},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        char dir[160];
+        struct err e = {0};
+        snprintf(dir, sizeof dir, ROOT "%s", all[i].dir);
+        if (import_session_read(dir, &session, &e) < 0)
+            fail_msg("%s: %s %s", dir, e.text, e.where);
+        if (session.n_differences > 0)
+            fail_msg("%s: %s", dir, session.differences[0]);
+        assert_int_equal(session.n_windows, all[i].windows);
+        assert_int_equal(session.trailing, all[i].trailing);
+        assert_string_equal(session.median_energy.printed, all[i].median);
+        assert_string_equal(session.median_energy.computed, all[i].median);
+        assert_string_equal(session.facts.analyzer, all[i].analyzer);
+        assert_string_equal(session.facts.model, all[i].model);
+        assert_true(session.facts.voltage_v == all[i].voltage_v);
+        for (int k = 0; k < session.n_windows; k++) /* they were there to be compared */
+            assert_true(session.windows[k].figures[IMPORT_BEGIN].line > 0 && session.windows[k].figures[IMPORT_ENERGY].line > 0 &&
+                        session.windows[k].figures[IMPORT_THROUGHPUT].line > 0);
+    }
+}
+
 /* The published tool's added-up time base is part of the rule: sample 10 stands at 0.9999999999999999 at 10 Hz. */
 static void eembc_time_is_added_up(void **state) {
     (void)state;
@@ -117,6 +151,6 @@ static void eembc_time_is_added_up(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(eembc_session), cmocka_unit_test(mlcommons_session), cmocka_unit_test(eembc_time_is_added_up)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(eembc_session), cmocka_unit_test(mlcommons_session), cmocka_unit_test(other_sessions), cmocka_unit_test(eembc_time_is_added_up)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
