@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * The coverage study: how often U95 covers the truth, as rows of tests/bench/coverage.md. usage: coverage_study [runs per seed (100)] [model].
- * Exit status 1: with 1000 runs or more, a share outside of 93 to 97 %. */
+ * Exit status 1: with 1000 runs or more, a share outside of 93 to 97 % for the first seed, of 92.4 to 97.6 % for its repeats. */
 #include "tests/bench/coverage.h"
 
 int main(int argc, char **argv) {
@@ -21,10 +21,11 @@ int main(int argc, char **argv) {
                 struct coverage f = coverage_of(m, seeds[k], COVERAGE_FIRST, COVERAGE_DRAWS);
                 printf(" %d, %d, %d |\n", f.judged, f.gross, f.net);
             } else {
-                printf(" |\n");
+                printf(" - |\n");
             }
             fflush(stdout);
-            bad += g < 930 || g > 970 || n < 930 || n > 970;
+            double slack = k == 0 ? 20 : 26;
+            bad += fabs(g - 950) > slack || fabs(n - 950) > slack;
         }
     return bad > 0 && runs >= 1000;
 }
