@@ -203,7 +203,10 @@ static void result_row(struct show_table *t, const json_t *r) {
     const json_t *reason = json_array_get(json_object_get(r, "reasons"), 0);
     size_t more = json_array_size(json_object_get(r, "reasons"));
     (void)snprintf(verdict, sizeof verdict, "%s%s%s%s", show_text(r, "verdict"), more ? ": " : "", more ? show_text(reason, "code") : "", more > 1 ? ", ..." : "");
-    const char *cells[] = {cmd_short(show_text(r, "id")), show_text(r, "board.model_id"), show_text(r, "bench"),
+    char where[SHOW_CELL];
+    const char *origin = show_text(r, "origin");
+    (void)snprintf(where, sizeof where, "%.60s%s", strcmp(origin, "imported") == 0 ? "(imported)" : show_text(r, "bench"), strcmp(origin, "reanalysed") == 0 ? ", again" : "");
+    const char *cells[] = {cmd_short(show_text(r, "id")), show_text(r, "board.model_id"), where,
                            show_si(show_number(r, "energy_per_inference_j.median"), "J", e), show_si(show_number(r, "energy_per_inference_j.u95"), "J", u),
                            show_si(show_number(r, "net_energy_per_inference_j.median"), "J", net),
                            show_si(show_number(r, "latency_per_inference_s.median"), "s", lat), verdict};
@@ -290,6 +293,10 @@ static void show_quality(const json_t *r) {
 void cmd_result_print(const json_t *r) {
     char a[SHOW_CELL], b[SHOW_CELL], k[SHOW_CELL];
     printf("result    %s   bench %s   verdict %s\n", show_text(r, "id"), show_text(r, "bench"), show_text(r, "verdict"));
+    if (strcmp(show_text(r, "origin"), "measured") != 0) {
+        bool again = json_is_string(json_object_get(r, "source_result"));
+        printf("origin    %s%s%s, rule %s\n", show_text(r, "origin"), again ? " from " : "", again ? show_text(r, "source_result") : "", show_text(r, "window_rule"));
+    }
     if (!isfinite(show_number(r, "energy_per_inference_j.median"))) {
         printf("gross     none\nnet       none\n");
         show_reasons(r);
@@ -332,11 +339,12 @@ static int show_one(struct client *c, const char *id, bool json) {
 
 int cmd_results(struct client *c, int argc, char **argv) {
     bool help = false, json = false;
-    const char *job = NULL, *bench = NULL, *verdict = NULL, *words[1];
+    const char *job = NULL, *bench = NULL, *verdict = NULL, *origin = NULL, *words[1];
     long long limit = 20;
     const struct opt_row rows[] = {{"job", OPT_TEXT, &job, 0, 0, "JOB", "only results of this job"},
                                    {"bench", OPT_TEXT, &bench, 0, 0, "NAME", "only results of this bench"},
                                    {"verdict", OPT_TEXT, &verdict, 0, 0, "VERDICT", "valid, suspect or invalid"},
+                                   {"origin", OPT_TEXT, &origin, 0, 0, "ORIGIN", "measured, imported or reanalysed"},
                                    {"limit", OPT_INT, &limit, 1, 100000, "N", "at most N results, newest first (20)"},
                                    {"json", OPT_FLAG, &json, 0, 0, NULL, "print JSON"},
                                    {"help", OPT_FLAG, &help, 0, 0, NULL, "this text"},
@@ -362,6 +370,7 @@ int cmd_results(struct client *c, int argc, char **argv) {
     cmd_query(path, sizeof path, "job", id);
     cmd_query(path, sizeof path, "bench", bench);
     cmd_query(path, sizeof path, "verdict", verdict);
+    cmd_query(path, sizeof path, "origin", origin);
     if (cmd_collect(c, path, limit, &items, &e) < 0) {
         return cmd_fail(&e);
     }

@@ -51,6 +51,10 @@ static int arguments_add(const struct lowering *g) {
     lower_multiplier(mx, &a->a_mult, &a->a_shift);
     lower_multiplier(my, &a->b_mult, &a->b_shift);
     lower_multiplier(mo, &a->out_mult, &a->out_shift);
+    if (a->out_mult == 0) { /* everything rounds to 0; out_mult 0 would mean litert */
+        a->out_mult = 1;
+        a->out_shift = -31;
+    }
     return 0;
 }
 

@@ -27,6 +27,7 @@ static int damaged(struct trace_reader *r, const struct trace_leaf *l, const cha
 /* n bytes of the chunk's payload from `at` on, into r->payload. */
 static int read_part(struct trace_reader *r, const struct trace_leaf *l, size_t at, size_t n, const uint8_t **ret_p, struct err *reterr) {
     uint8_t *p;
+    *ret_p = r->payload.data;
     buf_clear(&r->payload);
     if (at > l->len || n > l->len - at || l->offset > r->size)
         return damaged(r, l, "the chunk contradicts its index", reterr);
@@ -39,7 +40,7 @@ static int read_part(struct trace_reader *r, const struct trace_leaf *l, size_t 
 
 int trace_chunk_head(struct trace_reader *r, const struct trace_leaf *l, struct trace_chunk *ret_h, const struct trace_entry **ret_e, struct err *reterr) {
     size_t entries = ret_e ? (size_t)(l->count + TRACE_STEP - 1) / TRACE_STEP * sizeof **ret_e : 0;
-    const uint8_t *p = NULL;
+    const uint8_t *p;
     int rc = read_part(r, l, 0, sizeof *ret_h + entries, &p, reterr);
     if (rc < 0)
         return rc;

@@ -16,19 +16,29 @@ int trace_codec_new(struct trace_codec **ret_c) {
     struct trace_codec *c = calloc(1, sizeof *c);
     if (!c)
         return JF_E_NOMEM;
-    c->cc = ZSTD_createCCtx();
     c->dc = ZSTD_createDCtx();
-    c->codes = malloc(TRACE_CHUNK * sizeof *c->codes);
-    c->slots = malloc(TRACE_SLOTS * sizeof *c->slots);
-    if (!c->cc || !c->dc || !c->codes || !c->slots) {
+    if (!c->dc) {
         trace_codec_free(c);
         return JF_E_NOMEM;
     }
+    *ret_c = c;
+    return 0;
+}
+
+int trace_codec_encoder(struct trace_codec *c) {
+    if (!c->palette)
+        c->palette = malloc(sizeof *c->palette);
+    if (!c->palette)
+        return JF_E_NOMEM;
+    if (c->cc)
+        return 0;
+    c->cc = ZSTD_createCCtx();
+    if (!c->cc)
+        return JF_E_NOMEM;
     /* a library that does not know the second only compresses less */
     (void)ZSTD_CCtx_setParameter(c->cc, ZSTD_c_compressionLevel, LEVEL);
     (void)ZSTD_CCtx_setParameter(c->cc, LITERALS, LITERALS_ON);
     (void)ZSTD_CCtx_setParameter(c->cc, ZSTD_c_contentSizeFlag, 0);
-    *ret_c = c;
     return 0;
 }
 
@@ -37,8 +47,7 @@ void trace_codec_free(struct trace_codec *c) {
         return;
     ZSTD_freeCCtx(c->cc);
     ZSTD_freeDCtx(c->dc);
-    free(c->codes);
-    free(c->slots);
+    free(c->palette);
     free(c);
 }
 
@@ -66,7 +75,9 @@ static int put_runs(const uint8_t *src, size_t n, struct buf *out) {
 
 int trace_encode(struct trace_codec *c, const void *src, size_t n, size_t width, struct buf *out, uint8_t *ret_enc, uint32_t *ret_len) {
     size_t before = out->len, bytes = n * width;
-    int rc = 0;
+    int rc = trace_codec_encoder(c);
+    if (rc < 0)
+        return rc;
     if (n == 0) {
         *ret_enc = TRACE_E_ABSENT;
     } else if (memcmp(src, (const uint8_t *)src + width, bytes - width) == 0) {

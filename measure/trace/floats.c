@@ -11,7 +11,7 @@
 
 /* ---- palette ------------------------------------------------------------------------------------------------ */
 /* Numbers the values in order of appearance; the count, or 0 when a palette would not pay. */
-static uint32_t find_values(struct trace_codec *c, const uint32_t *x, size_t n) {
+static uint32_t find_values(struct trace_palette *c, const uint32_t *x, size_t n) {
     uint32_t count = 0, last = ~x[0];
     uint32_t most = n / 4 < TRACE_MAX_PALETTE ? (uint32_t)(n / 4) : TRACE_MAX_PALETTE;
     uint16_t code = 0;
@@ -36,7 +36,7 @@ static uint32_t find_values(struct trace_codec *c, const uint32_t *x, size_t n) 
 }
 
 /* Puts the palette in ascending order of its bits, so that neighbours in value are neighbours in code, and renumbers the samples. */
-static void sort_values(struct trace_codec *c, uint32_t count, size_t n) {
+static void sort_values(struct trace_palette *c, uint32_t count, size_t n) {
     uint16_t *order = c->order, *other = c->rank;
     for (uint32_t i = 0; i < count; i++)
         order[i] = (uint16_t)i;
@@ -129,26 +129,30 @@ static int put_block(struct trace_codec *c, const float *src, const uint16_t *co
 
 int trace_floats_encode(struct trace_codec *c, const float *src, size_t n, struct buf *out, uint8_t *ret_enc, uint32_t *ret_len, uint32_t *ret_front) {
     size_t before = out->len, n_blocks = (n + TRACE_BLOCK - 1) / TRACE_BLOCK;
+    int rc = trace_codec_encoder(c);
+    if (rc < 0)
+        return rc;
     if (memcmp(src, src + 1, (n - 1) * sizeof *src) == 0) {
         *ret_enc = TRACE_E_CONSTANT;
         *ret_len = *ret_front = sizeof *src;
         return buf_put(out, src, sizeof *src);
     }
-    uint32_t n_palette = find_values(c, (const uint32_t *)(const void *)src, n);
+    struct trace_palette *pal = c->palette;
+    uint32_t n_palette = find_values(pal, (const uint32_t *)(const void *)src, n);
     if (n_palette > 256)
-        sort_values(c, n_palette, n);
+        sort_values(pal, n_palette, n);
     struct trace_block table[TRACE_CHUNK / TRACE_BLOCK] = {0};
     uint8_t skip[4] = {0};
-    int rc = buf_put(out, &n_palette, sizeof n_palette);
+    rc = buf_put(out, &n_palette, sizeof n_palette);
     if (rc == 0)
-        rc = buf_put(out, c->values, n_palette * sizeof *c->values);
+        rc = buf_put(out, pal->values, n_palette * sizeof *pal->values);
     size_t table_at = out->len;
     if (rc == 0)
         rc = buf_put(out, table, n_blocks * sizeof *table);
     size_t first = out->len;
     for (size_t k = 0; k < n_blocks && rc == 0; k++) {
         size_t at = k * TRACE_BLOCK, m = n - at < TRACE_BLOCK ? n - at : TRACE_BLOCK, from = out->len;
-        rc = put_block(c, src + at, c->codes + at, n_palette, m, skip, out);
+        rc = put_block(c, src + at, pal->codes + at, n_palette, m, skip, out);
         table[k] = (struct trace_block){.end = (uint32_t)(out->len - first), .crc = crc32c_update(0, out->data + from, out->len - from)};
     }
     if (rc < 0)

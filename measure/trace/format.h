@@ -65,7 +65,7 @@ struct trace_block { /* the table of a TRACE_E_BLOCKS channel */
 
 /* ---- the pyramid over the chunks ---------------------------------------------------------------------------- */
 #define TRACE_FANOUT 256 /* children of a full page */
-#define TRACE_GROUP 16 /* children that a page summarises together */
+#define TRACE_GROUP 4 /* children that a page summarises together */
 #define TRACE_TILE 4096 /* samples per tile of a page of level 1 */
 #define TRACE_TILES (TRACE_CHUNK / TRACE_TILE)
 #define TRACE_MAX_LEVEL 6

@@ -96,8 +96,8 @@ struct trace_pixel {
     double sum_i, sum_p, samples; /* A, W (NAN: voltage unknown), of this many samples */
     float min_i, max_i;
 };
-/* Pixel i is the span from_s + i*(to_s-from_s)/points; ret_px: points of them. Pixels of many samples are made of summaries at most half as
- * wide, each of which belongs to the pixel of its middle. from_s/to_s NAN: the whole recording. JF_E_INVAL: empty or absurd span. */
+/* Pixel i is the span from_s + i*(to_s-from_s)/points; ret_px: points of them. Pixels of many samples are made of summaries narrower
+ * than they are, each of which belongs to the pixel of its middle. from_s/to_s NAN: the whole recording. JF_E_INVAL: empty or absurd span. */
 int trace_pixels(struct trace_reader *r, double from_s, double to_s, int points, struct trace_pixel *ret_px, struct err *reterr) JF_MUST_CHECK;
 
 /* {"from_s","to_s","period_s","points","voltage_v":V|null,

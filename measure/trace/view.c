@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * Views: each pixel from the coarsest summaries that are at most half as wide as it: pages, groups of chunks, chunks, tiles, steps (those
+ * Views: each pixel from the coarsest summaries that are clearly narrower than it: pages, groups of chunks, chunks, tiles, steps (those
  * at most as wide), samples last. What a view reads depends on its points, not on the length of the trace. */
 #include <math.h>
 #include <stdlib.h>
@@ -15,7 +15,9 @@ struct canvas {
     int points;
     double x0, x1, per_pixel; /* samples */
     double scale; /* pixels per sample */
+    double most; /* samples that a summary may span: NARROW pixels */
 };
+#define NARROW 0.75
 
 static inline void paint(struct trace_pixel *q, const struct trace_entry *e, double n) {
     q->min_i = e->min_i < q->min_i ? e->min_i : q->min_i;
@@ -114,7 +116,7 @@ static int paint_leaves(const struct canvas *c, const struct trace_page_ref *p, 
     const struct trace_entry *tiles = NULL;
     uint32_t n_tiles = 0, tile = 0;
     int rc = 0;
-    if (c->per_pixel >= 2 * TRACE_TILE && c->per_pixel < 2 * TRACE_CHUNK)
+    if (c->most >= TRACE_TILE && c->most < TRACE_CHUNK)
         rc = trace_tiles_get(c->r, p, &tiles, &n_tiles, reterr);
     for (uint32_t i = 0; i < p->head.n && rc == 0; i++) {
         struct trace_leaf l = trace_leaf_at(p, i);
@@ -123,7 +125,7 @@ static int paint_leaves(const struct canvas *c, const struct trace_page_ref *p, 
         if (first >= c->x1)
             break;
         if (end > c->x0 && !(l.flags & MEASURE_GAP)) {
-            if (end - first <= c->per_pixel / 2)
+            if (end - first <= c->most)
                 paint_summary(c, &(struct trace_entry){l.sum_i, l.sum_p, l.min_i, l.max_i}, first, end - first, end - first);
             else if (mine > 0)
                 paint_row(c, tiles + tile, mine, first, TRACE_TILE, end);
@@ -143,7 +145,7 @@ static int paint_groups(const struct canvas *c, const struct trace_node *n, bool
     int rc = trace_groups_get(c->r, n, g, &count, reterr);
     *ret_done = rc == 0 && count > 0;
     for (uint32_t i = 0; i < count; i++)
-        *ret_done = *ret_done && (double)g[i].end - (double)g[i].first <= c->per_pixel / 2;
+        *ret_done = *ret_done && (double)g[i].end - (double)g[i].first <= c->most;
     for (uint32_t i = 0; *ret_done && i < count; i++)
         paint_summary(c, &(struct trace_entry){g[i].sum_i, g[i].sum_p, g[i].min_i, g[i].max_i}, (double)g[i].first, (double)(g[i].end - g[i].first),
                       (double)g[i].samples);
@@ -155,11 +157,11 @@ static int paint_node(const struct canvas *c, const struct trace_node *n, int de
     double width = (double)n->end - (double)n->first;
     bool done = false;
     int rc = 0;
-    if (width <= c->per_pixel / 2) {
+    if (width <= c->most) {
         paint_summary(c, &(struct trace_entry){n->sum_i, n->sum_p, n->min_i, n->max_i}, (double)n->first, width, (double)n->samples);
         return 0;
     }
-    if (width / TRACE_GROUP <= c->per_pixel / 2)
+    if (width / (TRACE_FANOUT / TRACE_GROUP) <= c->most)
         rc = paint_groups(c, n, &done, reterr);
     if (rc < 0 || done)
         return rc;
@@ -189,6 +191,7 @@ int trace_pixels(struct trace_reader *r, double from_s, double to_s, int points,
         return err_set(reterr, JF_E_INVAL, "the span is too short to draw");
     c.x1 = c.x0 + c.per_pixel * points;
     c.scale = 1 / c.per_pixel;
+    c.most = NARROW * c.per_pixel;
     for (int p = 0; p < points; p++)
         ret_px[p] = (struct trace_pixel){.min_i = INFINITY, .max_i = -INFINITY};
     return paint_node(&c, &r->root, 0, reterr);
@@ -211,11 +214,13 @@ static json_t *column(const struct trace_pixel *px, int points, int which) {
 
 int trace_view(struct trace_reader *r, double from_s, double to_s, int points, json_t **ret_view, struct err *reterr) {
     json_t *edges = json_array(), *gaps = json_array(), *segments = json_array();
-    struct trace_pixel *px = points >= 1 && points <= TRACE_VIEW_MAX_POINTS ? malloc((size_t)points * sizeof *px) : NULL;
+    struct trace_pixel *px = calloc(points >= 1 && points <= TRACE_VIEW_MAX_POINTS ? (size_t)points : 1, sizeof *px);
     int cut = 0, rc = trace_resolve_span(r, &from_s, &to_s, reterr);
     double dt = r->info.period_s;
+    if (rc == 0 && (!px || !edges || !gaps || !segments))
+        rc = err_set(reterr, JF_E_NOMEM, "no memory for the view");
     if (rc == 0)
-        rc = trace_pixels(r, from_s, to_s, px ? points : 0, px, reterr);
+        rc = trace_pixels(r, from_s, to_s, points, px, reterr);
     if (rc == 0 && (r->info.channels & TRACE_MARKERS))
         cut = trace_collect_edges(r, from_s / dt, to_s / dt, edges, reterr);
     rc = cut < 0 ? cut : rc;

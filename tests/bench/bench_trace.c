@@ -35,7 +35,7 @@ static int bench_write(const char *path, int64_t n, const char *kind) {
     float *x = data_make(kind);
     if (!x)
         return 2;
-    double t = data_now();
+    double t = data_now(), cpu = data_cpu();
     int rc = trace_writer_open(path, &h, &w, &e);
     for (int64_t at = 0; at < n && rc == 0; at += (int64_t)DATA_BLOCK) {
         int64_t left = n - at, m = left < (int64_t)DATA_BLOCK ? left : (int64_t)DATA_BLOCK;
@@ -46,10 +46,11 @@ static int bench_write(const char *path, int64_t n, const char *kind) {
     if (rc == 0)
         rc = trace_writer_close(w, &sum, &e);
     double took = data_now() - t;
+    cpu = data_cpu() - cpu;
     free(x);
     if (rc < 0)
         return complain(&e);
-    return print(json_pack("{s:f, s:f, s:f, s:I}", "samples_per_s", (double)n / took, "samples_per_s_before_close", (double)n / before_close,
+    return print(json_pack("{s:f, s:f, s:f, s:f, s:I}", "samples_per_s", (double)n / took, "samples_per_cpu_s", (double)n / cpu, "samples_per_s_before_close", (double)n / before_close,
                            "bytes_per_sample", (double)sum.size / (double)n, "peak_kib", (json_int_t)data_peak_kib()));
 }
 

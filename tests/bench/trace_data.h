@@ -24,6 +24,12 @@ static inline double data_now(void) {
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+static inline double data_cpu(void) { /* of all threads of the process */
+    struct timespec t;
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
 static inline double data_uniform(uint64_t *s) {
     *s = *s * 6364136223846793005u + 1442695040888963407u;
     return (double)((*s >> 11) + 1) / 9007199254740993.0;

@@ -658,6 +658,11 @@ static void checksum_is_crc32(void **state) {
             assert_int_equal(crc32_update(0x1234567u * (uint32_t)n, b + from, n), crc_by_bits(0xEDB88320u, 0x1234567u * (uint32_t)n, b + from, n));
             assert_int_equal(crc32c_update(0x1234567u * (uint32_t)n, b + from, n), crc_by_bits(0x82F63B78u, 0x1234567u * (uint32_t)n, b + from, n));
         }
+    static uint8_t long_one[10000]; /* several rounds of the lanes that run beside each other */
+    for (size_t i = 0; i < sizeof long_one; i++)
+        long_one[i] = (uint8_t)(i * i * 31 + i);
+    for (size_t n = 3000; n <= sizeof long_one; n += 71)
+        assert_int_equal(crc32c_update(5, long_one, n), crc_by_bits(0x82F63B78u, 5, long_one, n));
 }
 
 static void capture_survives_json(void **state) {
