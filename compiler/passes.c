@@ -50,13 +50,19 @@ static bool only_moves(enum ir_op op) {
     return op == IR_RESHAPE || op == IR_TRANSPOSE || op == IR_PAD || op == IR_CONCAT || op == IR_SLICE || op == IR_SPLIT;
 }
 
-static bool all_constant(const struct ir_model *m, const struct ir_node *n) {
+/* What constants made here may take together: a file cannot ask for more memory than it is worth. Beyond, the node stays. */
+#define FOLDED_MAX_BYTES (16 << 20)
+
+static bool all_constant(const struct ir_model *m, const struct ir_node *n, int64_t *room) {
     for (int k = 0; k < n->n_inputs; k++) {
         if (n->inputs[k] < 0 || !m->tensors[n->inputs[k]].data) {
             return false;
         }
     }
-    return true;
+    for (int k = 0; k < n->n_outputs; k++) {
+        *room -= m->tensors[n->outputs[k]].elements;
+    }
+    return *room >= 0;
 }
 
 /* The results of node i, computed by its kernel, become constants. Moving is the same in either numerics. */
@@ -90,11 +96,12 @@ static int evaluate(struct ir_model *m, int i, struct err *reterr) {
 }
 
 int ir_normalize(struct ir_model *m, struct err *reterr) {
+    int64_t room = FOLDED_MAX_BYTES;
     strip_edges(m);
     int r = ir_link(m, reterr);
     for (int i = 0; i < m->n_nodes && r == 0;) {
         const struct ir_node *n = &m->nodes[i];
-        if (only_moves(n->op) && all_constant(m, n) && n->output != m->output) {
+        if (only_moves(n->op) && n->output != m->output && all_constant(m, n, &room)) {
             r = evaluate(m, i, reterr);
         } else {
             i++;

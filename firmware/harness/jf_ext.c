@@ -162,6 +162,25 @@ static void sync(struct jf_harness *h, const char *arg) {
     end(h->port);
 }
 
+static void say_layer(void *user, int32_t layer, const int8_t *output, int32_t n) {
+    const struct jf_harness *h = user;
+    jf_out_str(h->port, JF_MSG_LAYER);
+    jf_out_u64(h->port, (uint64_t)layer);
+    field_u64(h->port, (uint64_t)n);
+    h->port->putc(h->port->ctx, ',');
+    jf_out_hex(h->port, jf_crc32(output, (size_t)n), 8);
+    end(h->port);
+}
+
+/* One inference, not timed: it prints on its way. */
+static void layers(struct jf_harness *h, const char *arg) {
+    (void)arg;
+    if (jf_harness_prepare(h)) {
+        memcpy(h->net->input, h->input, (size_t)h->net->in.n);
+        h->net->layers(h->net->ctx, say_layer, h);
+    }
+}
+
 bool jf_ext_command(struct jf_harness *h) {
     const char *verb = jf_cmd_token(&h->cmd);
     if (verb && strcmp(verb, "on") == 0) {
@@ -174,7 +193,7 @@ bool jf_ext_command(struct jf_harness *h) {
     static const struct {
         const char *verb;
         void (*run)(struct jf_harness *h, const char *arg);
-    } verbs[] = {{"markers", markers}, {"hold", hold}, {"idle", idle}, {"sync", sync}};
+    } verbs[] = {{"markers", markers}, {"hold", hold}, {"idle", idle}, {"sync", sync}, {"layers", layers}};
     if (verb && strcmp(verb, "off") == 0) {
         off(h);
         return true;
@@ -186,7 +205,7 @@ bool jf_ext_command(struct jf_harness *h) {
             return true;
         }
     }
-    wrong(h, "on, off, markers, hold, idle or sync");
+    wrong(h, "on, off, markers, hold, idle, sync or layers");
     return true;
 }
 

@@ -120,8 +120,7 @@ static void cmd_results(struct jf_harness *h) {
     jf_out_line(h->port, "]");
 }
 
-/* H3 */
-static bool input_prepare(struct jf_harness *h) {
+bool jf_harness_prepare(struct jf_harness *h) {
     if (!h->host_input) {
         h->net->golden(h->net->ctx, h->input);
         return true;
@@ -140,7 +139,7 @@ static bool input_prepare(struct jf_harness *h) {
 }
 
 static void infer(struct jf_harness *h, int32_t n, int32_t warmup) {
-    if (!input_prepare(h)) {
+    if (!jf_harness_prepare(h)) {
         return;
     }
     jf_out_line_i32(h->port, "m-warmup-start-", warmup);

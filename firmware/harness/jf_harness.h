@@ -52,6 +52,9 @@ struct jf_harness {
 /* Boot: the lines of facts a.2, model set-up, golden output. h may hold anything before. False: the net does not fit the harness's limits; then one
  * e-[...] line was printed and no m-ready. */
 bool jf_harness_boot(struct jf_harness *h, const struct jf_port *port, const struct jf_net *net, enum jf_mode mode);
+/* For the commands: fills h->input from the host's bytes, or with the embedded input while there are none (H3). False: the error line was
+ * printed. */
+bool jf_harness_prepare(struct jf_harness *h);
 /* One received byte; runs the command that it completes. */
 void jf_harness_byte(struct jf_harness *h, char byte);
 /* Bytes as they come, idle between them; for a board's main. Never returns. */

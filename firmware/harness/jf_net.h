@@ -24,9 +24,11 @@ struct jf_net {
     void (*init)(const void *ctx);                      /* stage `init`: once per boot */
     void (*golden)(const void *ctx, int8_t *ret_input); /* the embedded input, in.n bytes */
     void (*infer)(const void *ctx);
+    /* The same, and after() is told each layer's output in the order of execution; it is good until after() returns. */
+    void (*layers)(const void *ctx, void (*after)(void *user, int32_t layer, const int8_t *output, int32_t n), void *user);
 };
 
 #define JF_NET_INPUT_MAX 27648
-#define JF_NET_OUTPUT_MAX 1024
+#define JF_NET_OUTPUT_MAX 2048
 
 #endif

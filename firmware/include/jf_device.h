@@ -30,6 +30,8 @@
  *   jf hold <us>%                m-jf-markers-[<scheme>,<hold_us>]    length of the mlperf pulse, JF_HOLD_MIN_US .. JF_HOLD_MAX_US
  *   jf idle spin|wfi%            m-jf-idle-[<idle>]
  *   jf sync <unit_us>%           m-jf-sync-[<unit_us>,<edges>]        after one sync train on line 0, for a second instrument's clock
+ *   jf layers%                   one inference, markers at rest; for each layer in the order of execution
+ *                                  m-jf-layer-[<k>,<n>,<hex8>]                             k: from 0; n: elements; CRC-32 of the int8 output
  *   infer <N> [<W>]%             as MLPerf Tiny, and between the end of the window and m-infer-done:
  *                                  m-jf-window-[<k>,<N>,<ticks>,<hz>]                      k: windows since boot, the first is 1; ticks from the
  *                                                                                          opening to the closing edge, 64 bit
@@ -54,6 +56,7 @@
 #define JF_MSG_MARKERS "m-jf-markers-["
 #define JF_MSG_IDLE "m-jf-idle-["
 #define JF_MSG_SYNC "m-jf-sync-["
+#define JF_MSG_LAYER "m-jf-layer-["
 #define JF_MSG_WINDOW "m-jf-window-["
 #define JF_MSG_INPUT "m-jf-input-["
 #define JF_MSG_OUTPUT "m-jf-output-["

@@ -3,13 +3,18 @@
 
 The golden CRCs were computed with an independent implementation of TensorFlow Lite Micro's arithmetic, itself compared with TFLM's reference
 kernels on every layer; input: x0 = 12345 * seed mod 2^32, x = 1664525 x + 1013904223, byte = (x >> 24) - 128."""
+import json
 import os
 import select
 import struct
+import subprocess
 import sys
+import tempfile
 import time
 import zlib
 
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+FILES = {"ad01": "ad01_int8", "kws01": "kws_ref_model", "ic01": "pretrainedResnet_quant", "vww01": "vww_96_int8"}
 # model: (input bytes as int8, form of the loaded bytes, {seed: CRC-32 of the output in tflm numerics})
 GOLDEN = {
     "ad01": (640, "f32", {1: "418fef1d", 2: "cb05a81f", 3: "e1ecb846"}),
@@ -134,6 +139,17 @@ def check_identity(t, d, model, core_hz):
     return told
 
 
+def check_layers(t, d, model, seed, timeout_s):
+    """Every layer on the device against the host's, through the tool that people would use."""
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as f:
+        f.write("\n".join(d.say("jf layers", timeout_s)))
+        f.flush()
+        p = subprocess.run([f"{ROOT}/build/jf-model", "diff", f"{ROOT}/firmware/models/{FILES[model]}.tflite", f.name, "--input", f"lcg:{seed}", "--json"],
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, check=False)
+    told = json.loads(p.stdout) if p.stdout else {}
+    t.ok(p.returncode == 0 and told["equal"] and told["layers_compared"] == told["layers_a"], f"{model}: every layer on the device equals the host's, input {seed}", (told, p.stderr))
+
+
 def check_inference(t, d, model, seed, timeout_s=60):
     loaded = d.load(payload(model, seed))
     t.ok(loaded == ["m-load-done"], f"{model}: input {seed} loaded", loaded)
@@ -146,4 +162,5 @@ def check_inference(t, d, model, seed, timeout_s=60):
     if model != "ad01":
         t.ok(crc_of_results(lines[-1]) == GOLDEN[model][2][seed], f"{model}: printed results are that output", lines[-1])
     t.ok(d.say("results") == lines[-1:], f"{model}: results% repeats them")
+    check_layers(t, d, model, seed, timeout_s)
     return lines

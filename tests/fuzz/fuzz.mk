@@ -4,7 +4,7 @@
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZ_S ?= 300
 # what each target links: sources, compiled with the fuzzer's own instrumentation
-FUZZ_SRC_tflite = $(SRC_compiler) $(SRC_runtime) $(SRC_base)
+FUZZ_SRC_tflite = $(filter compiler/ir% compiler/tflite% compiler/flatbuf% compiler/passes% compiler/lower% compiler/plan% compiler/exec% compiler/overlap%,$(SRC_compiler)) $(SRC_runtime) $(SRC_base)
 FUZZ_SRC_ppk2 = drivers/power/ppk2/ppk2_proto.c drivers/power/ppk2/ppk2_stream.c $(SRC_base)
 FUZZ_SRC_scpi = drivers/power/sigrok/scpi_proto.c $(SRC_base)
 FUZZ_SRC_mlperf_line = bench/dut_proto.c $(SRC_base)

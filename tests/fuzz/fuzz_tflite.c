@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * Fuzz target: the TensorFlow Lite reader, lowering and (for small models) one run on the host. */
+ * Fuzz target: the TensorFlow Lite reader, the passes, lowering and (for small models) one run on the host. */
 #include <stdint.h>
 #include <stdlib.h>
 
 #include "compiler/lower.h"
+#include "compiler/passes.h"
 #include "compiler/tflite.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -18,8 +19,10 @@ static double work(const struct ir_model *m) {
             k = m->tensors[n->inputs[1]].elements;
         } else if (n->op == IR_AVERAGE_POOL || n->op == IR_MAX_POOL) {
             k = (double)n->filter_h * n->filter_w;
+        } else if (n->op == IR_MEAN) {
+            k = (double)m->tensors[n->inputs[0]].elements / m->tensors[n->output].elements;
         }
-        sum += (double)m->tensors[n->output].elements * k;
+        sum += (double)m->tensors[n->output].elements * k * n->n_outputs;
     }
     return sum;
 }
@@ -34,7 +37,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         }
         return 0;
     }
-    if (work(&m) < 1e7 && program_build(&m, (enum numerics)(size & 1), &p, &e) == 0) {
+    if (ir_optimize(&m, (enum ir_passes)(size >> 1 & 1 ? IR_PASSES_ROUNDING : IR_PASSES_EXACT), NULL, &e) < 0 && !e.text[0]) {
+        abort();
+    }
+    if (!e.text[0] && work(&m) < 1e7 && program_build(&m, (enum numerics)(size & 1), &p, &e) == 0) {
         int8_t *arena = calloc(1, (size_t)p.arena_bytes + 1);
         if (arena) {
             program_run(&p, arena, NULL, NULL);

@@ -228,6 +228,51 @@ def dense_channels(r):
     return m.bytes([x], [y]), want
 
 
+def all_operators():
+    """One network in which every operator occurs; the bytes of its model."""
+    r, m = random.Random(4), fm.Model()
+    x = m.tensor([1, 8, 6, 4], 0.03, 5)
+
+    def node(code, inputs, shape, options=None, s=None, z=None, of=None):
+        s, z = m.quantization[of] if of is not None else (s or fm.f32(0.05 + 0.01 * len(m.ops)), len(m.ops) - 9 if z is None else z)
+        out = m.tensor(shape, s, z)
+        m.op(code, inputs, out, options)
+        return out
+
+    def weights(shape, axis, channels, of):
+        scales = [scale(r, -9, -5) for _ in range(channels)]
+        bias = [fm.f32(m.quantization[of][0] * s) for s in scales]
+        return m.tensor(shape, scales, 0, values(r, ex.count(shape)), axis=axis), m.tensor([channels], bias, 0, [r.randint(-900, 900) for _ in range(channels)], fm.I32)
+    t = node(fm.CONV, [x, *weights([6, 3, 3, 4], 0, 6, x)], [1, 8, 6, 6], fm.conv_options((1, 1), True, fm.RELU_FUSED))
+    a = node(fm.RELU, [t], [1, 8, 6, 6])
+    t = node(fm.LEAKY_RELU, [a], [1, 8, 6, 6], fm.float_options(0.2))
+    t = node(fm.ADD, [a, t], [1, 8, 6, 6], fm.activation_options(0))
+    t = node(fm.PADV2, [t, m.ints([0, 0, 1, 0, 2, 1, 0, 0], [4, 2]), m.tensor([], *m.quantization[t], [77])], [1, 9, 9, 6], of=t)
+    t = node(fm.DEPTHWISE, [t, *weights([1, 3, 2, 12], 3, 12, t)], [1, 7, 8, 12], fm.depthwise_options((1, 1), False, 2, fm.RELU6_FUSED))
+    t = node(fm.MAX_POOL, [t], [1, 4, 4, 12], fm.pool_options((2, 2), True, (3, 2)), of=t)
+    parts = [m.tensor([1, 4, 4, 4], *m.quantization[t]) for _ in range(3)]
+    m.op(fm.SPLIT, [m.ints([3], []), t], parts, fm.split_options(3))
+    t = node(fm.CONCAT, [parts[2], parts[0], m.tensor([1, 1, 4, 4], *m.quantization[t], values(r, 16)), parts[1]], [1, 13, 4, 4], fm.concat_options(1), of=t)
+    t = node(fm.TRANSPOSE, [t, m.ints([0, 2, 1, 3])], [1, 4, 13, 4], of=t)
+    t = node(fm.STRIDED_SLICE, [t, m.ints([0, -1, 1, 0]), m.ints([1, 0, 12, 4]), m.ints([1, -1, 3, 1])], [1, 3, 4, 4], fm.slice_options(), of=t)
+    t = node(fm.RESIZE_BILINEAR, [t, m.ints([5, 7])], [1, 5, 7, 4], fm.resize_options(fm.RESIZE_BILINEAR, False, True), of=t)
+    t = node(fm.RESIZE_NEAREST, [t, m.ints([4, 9])], [1, 4, 9, 4], fm.resize_options(fm.RESIZE_NEAREST, True, False), of=t)
+    t = node(fm.SUB, [t, m.tensor([1, 4, 1, 4], 0.07, 2, values(r, 16))], [1, 4, 9, 4], fm.activation_options(0))
+    t = node(fm.MUL, [m.tensor([4], 0.02, -3, values(r, 4)), t], [1, 4, 9, 4], fm.activation_options(0))
+    t = node(fm.MUL, [t, m.tensor([], 0.01, 0, [99])], [1, 4, 9, 4], fm.activation_options(0))
+    t = node(fm.AVERAGE_POOL, [t], [1, 2, 8, 4], fm.pool_options((2, 1), False, (2, 2)), of=t)
+    t = node(fm.RELU6, [t], [1, 2, 8, 4], of=t)
+    t = node(fm.QUANTIZE, [t], [1, 2, 8, 4])
+    t = node(fm.LOGISTIC, [t], [1, 2, 8, 4], s=1 / 256, z=-128)
+    t = node(fm.MEAN, [t, m.ints([1])], [1, 8, 4], fm.mean_options(False))
+    t = node(fm.SQUEEZE, [node(fm.EXPAND_DIMS, [t, m.ints([1], [])], [1, 1, 8, 4], of=t)], [8, 4], of=t)
+    t = node(fm.RESHAPE, [t, m.ints([1, 32])], [1, 32], of=t)
+    t = node(fm.DENSE, [t, *weights([9, 32], 0, 9, t)], [1, 9], fm.activation_options(0), s=0.05)
+    t = node(fm.TANH, [t], [1, 9], s=1 / 128, z=0)
+    t = node(fm.SOFTMAX, [t], [1, 9], fm.float_options(3.0), s=1 / 256, z=-128)
+    return m.bytes([x], [t])
+
+
 CASES = {"add": binary("add"), "sub": binary("sub"), "mul": binary("mul"), "relu": unary("relu"), "relu6": unary("relu6"), "leaky": unary("leaky"),
          "logistic": unary("logistic"), "tanh": unary("tanh"), "quantize": unary("quantize"), "mean": mean, "pad": pad, "concatenation": concat, "reshape": reshape,
          "transpose": transpose, "strided slice": strided_slice, "split": split, "resize nearest": resize(fm.RESIZE_NEAREST, ex.nearest),

@@ -129,6 +129,7 @@ def f32(v):
 class Model:
     def __init__(self):
         self.tensors, self.buffers, self.ops, self.codes = [], [Table({})], [], []
+        self.quantization = []  # (scale, zero) as given, per tensor
 
     def tensor(self, shape, scale, zero=0, data=None, type_=I8, axis=0):
         buffer = 0
@@ -138,6 +139,7 @@ class Model:
             self.buffers.append(Table({0: Vector("B", list(raw))}))
         scales = scale if isinstance(scale, list) else [scale] if scale is not None else []
         q = {2: Vector("f", scales), 3: Vector("q", [zero] * len(scales)), 6: ("i", axis)} if scales else {}
+        self.quantization.append((scale, zero))
         name = f"t{len(self.tensors)}"
         self.tensors.append(Table({0: Vector("i", shape), 1: ("b", type_), 2: ("I", buffer), 3: Vector("B", list(name.encode())), 4: Table(q)}))
         return len(self.tensors) - 1

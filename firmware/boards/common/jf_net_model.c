@@ -24,6 +24,26 @@ static void infer(const void *ctx) {
     m->run(NULL);
 }
 
+struct listener {
+    void (*after)(void *user, int32_t layer, const int8_t *output, int32_t n);
+    void *user;
+    int32_t layers;
+};
+
+/* A node with several outputs calls several times: layers count outputs. */
+static void tell(void *ctx, int32_t node, const int8_t *output, int32_t n) {
+    struct listener *l = ctx;
+    (void)node;
+    l->after(l->user, l->layers++, output, n);
+}
+
+static void layers(const void *ctx, void (*after)(void *user, int32_t layer, const int8_t *output, int32_t n), void *user) {
+    const struct jfm_model *m = ctx;
+    struct listener l = {after, user, 0};
+    const struct jfm_hook hook = {tell, &l};
+    m->run(&hook);
+}
+
 void jf_net_model(struct jf_net *ret_net) {
     const struct jfm_model *m = &JF_NET_MODEL;
     *ret_net = (struct jf_net){.id = m->id,
@@ -37,5 +57,6 @@ void jf_net_model(struct jf_net *ret_net) {
                                .ctx = m,
                                .init = init,
                                .golden = golden,
-                               .infer = infer};
+                               .infer = infer,
+                               .layers = layers};
 }

@@ -105,7 +105,7 @@ static void test_arena(void **state) {
     static const struct {
         const char *file;
         int32_t most;
-    } limits[] = {{"pretrainedResnet_quant", 50 << 10}, {"kws_ref_model", 16 << 10}, {"vww_96_int8", 56 << 10}, {"ad01_int8", 1 << 10}};
+    } limits[] = {{"pretrainedResnet_quant", 34 << 10}, {"kws_ref_model", 11 << 10}, {"vww_96_int8", 37 << 10}, {"ad01_int8", 1 << 10}};
     for (size_t i = 0; i < 4; i++) {
         char path[128];
         (void)snprintf(path, sizeof path, "firmware/models/%s.tflite", limits[i].file);

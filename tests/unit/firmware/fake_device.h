@@ -116,13 +116,21 @@ static inline void fake_infer(const void *ctx) {
     memset(d->input, 0x55, sizeof d->input);
 }
 
+/* Two layers: the output, and its first value alone. */
+static inline void fake_layers(const void *ctx, void (*after)(void *user, int32_t layer, const int8_t *output, int32_t n), void *user) {
+    const struct fake_device *d = ctx;
+    fake_infer(ctx);
+    after(user, 0, d->output, d->net.out.n);
+    after(user, 1, d->output, 1);
+}
+
 static inline void fake_make(struct fake_device *d, const char *model) {
     memset(d, 0, sizeof *d);
     d->port = (struct jf_port){.ctx = d, .putc = fake_putc, .flush = fake_flush, .getc = fake_getc, .idle = fake_idle, .markers = fake_markers,
                                .ticks = fake_ticks, .ticks_hz = 1000000, .debug = fake_debug, .core_hz = 64000000, .vendor = "acme",
                                .build_id = "0123abcd", .reset_cause = "power", .reset_flags = 0x00E00000};
     d->net = (struct jf_net){.id = model, .sha256 = "aa", .numerics = "tflm", .in = {4, 1.0, 0}, .out = {3, 1.0 / 256, -128}, .input = d->input,
-                             .output = d->output, .golden_crc = 0x55BC801D, .ctx = d, .init = fake_init, .golden = fake_golden, .infer = fake_infer};
+                             .output = d->output, .golden_crc = 0x55BC801D, .ctx = d, .init = fake_init, .golden = fake_golden, .infer = fake_infer, .layers = fake_layers};
 }
 
 static inline bool fake_boot(struct fake_device *d, const char *model, enum jf_mode mode) {

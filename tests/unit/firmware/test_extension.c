@@ -63,8 +63,9 @@ static const struct {
     {"jf sync 101%", "m-jf-sync-[101,32]\r\nm-ready\r\n"},
     {"jf sync%", "e-[jf: sync takes 20 to 10000 microseconds]\r\nm-ready\r\n"},
     {"jf sync 10001%", "e-[jf: sync takes 20 to 10000 microseconds]\r\nm-ready\r\n"},
-    {"jf dance%", "e-[jf: on, off, markers, hold, idle or sync]\r\nm-ready\r\n"},
-    {"jf%", "e-[jf: on, off, markers, hold, idle or sync]\r\nm-ready\r\n"},
+    {"jf dance%", "e-[jf: on, off, markers, hold, idle, sync or layers]\r\nm-ready\r\n"},
+    {"jf%", "e-[jf: on, off, markers, hold, idle, sync or layers]\r\nm-ready\r\n"},
+    {"jf layers%", "m-jf-layer-[0,3,55bc801d]\r\nm-jf-layer-[1,1,a505df1b]\r\nm-ready\r\n"}, /* CRC-32 of 01 02 03, of 01: zlib */
     {"jf off%", "m-jf-[0]\r\nm-ready\r\n"},
     {"jf idle wfi%", "e-[Unknown command: jf]\r\nm-ready\r\n"},
     {"infer 1 0%", "m-warmup-start-0\r\nm-warmup-done\r\nm-infer-start-1\r\nm-infer-done\r\nm-results-[0.504,0.508,0.512]\r\nm-ready\r\n"},
