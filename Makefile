@@ -65,7 +65,6 @@ PC_sim := unicorn jansson
 PC_base :=
 PC_base_proc :=
 CFLAGS_runtime := -O3
-CFLAGS_trace := -O3
 
 define module
 OBJ_$(1) := $$(SRC_$(1):%.c=$$(B)/obj/%.o)
@@ -75,6 +74,9 @@ $$(B)/lib/lib$(1).a: $$(OBJ_$(1))
 	$$(Q)mkdir -p $$(@D) && rm -f $$@ && $$(AR) rcs $$@ $$^
 endef
 $(foreach m,$(MODULES),$(eval $(call module,$(m))))
+
+# the loops over samples, written for the vectoriser
+$(B)/obj/measure/trace/floats.o $(B)/obj/measure/kernel.o: MODCFLAGS += -O3
 
 $(B)/obj/%.o: %.c
 	$(call say,CC,$<)
@@ -134,7 +136,7 @@ TEST_USES_daemon := daemon db trace measure base_proc base
 TEST_USES_cli := cli base
 TEST_USES_compiler := compiler runtime base_proc base
 TEST_USES_firmware := base
-TEST_USES_sim := sim base
+TEST_USES_sim := sim measure base
 UNIT_SRC := $(sort $(wildcard tests/unit/*/test_*.c))
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)
 
@@ -191,7 +193,7 @@ lint-run:
 
 soak: ; @./setup.sh check && $(MAKE) --no-print-directory all && tests/e2e/soak.py
 # what `jf-model firmware` compiles
-INSTALL_FIRMWARE := firmware/LICENSE $(sort $(wildcard firmware/runtime/*.[ch] firmware/harness/*.[ch] firmware/include/*.h firmware/boards/*/*))
+INSTALL_FIRMWARE := firmware/LICENSE $(sort $(wildcard firmware/runtime/*.[ch] firmware/harness/*.[ch] firmware/include/*.h firmware/boards/*/*.* firmware/boards/*/*/*.*))
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/joulefarm/boards $(DESTDIR)$(PREFIX)/share/joulefarm/targets $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 755 $(READY:%=$(B)/%) $(DESTDIR)$(PREFIX)/bin

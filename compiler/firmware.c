@@ -135,7 +135,7 @@ static int plan_jobs(struct build *b, struct err *reterr) {
     int at = 0, most = 0;
     (void)snprintf(b->map, sizeof b->map, "-ffile-prefix-map=%s=.", b->dir);
     (void)snprintf(b->model, sizeof b->model, "-DJF_NET_MODEL=jfm_%.40s", b->q->info->id);
-    int used = snprintf(b->script, sizeof b->script, "-Wl,-T,firmware/%s", board->link.word[0]);
+    int used = snprintf(b->script, sizeof b->script, "-Tfirmware/%s", board->link.word[0]);
     if (used < 0 || (size_t)used >= sizeof b->script) {
         return err_set(reterr, JF_E_TOO_LARGE, "board %s: the linker script's name is too long", board->name);
     }

@@ -285,7 +285,7 @@ static bool is_trace(const char *path) {
 
 static int export_to(const char *path, const struct options *o, FILE *out, struct err *reterr) {
     struct export_facts f = {0};
-    struct trace_reader *r;
+    struct trace_reader *r = NULL;
     if (!is_trace(path)) {
         struct import_session *s = malloc(sizeof *s);
         struct import_samples *k = calloc(1, sizeof *k);
@@ -299,7 +299,7 @@ static int export_to(const char *path, const struct options *o, FILE *out, struc
     }
     int rc = o->as == EXPORT_EEMBC || o->as == EXPORT_MLCOMMONS ? export_facts(path, o->document, &f, reterr) : 0;
     rc = rc == 0 ? trace_reader_open(path, &r, reterr) : rc;
-    if (rc < 0)
+    if (rc < 0 || !r)
         return rc;
     rc = export_trace(r, o->as, &f, out, reterr);
     trace_reader_close(r);

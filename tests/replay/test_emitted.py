@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What jf-model emits, compiled for the host (with sanitizers), for Cortex-M4 and for Cortex-M7 under qemu-system-arm: checksums of all node outputs
-and of the last against the published ones for three inputs, the embedded self-test, instructions per multiply-accumulate, sections. TAP."""
+"""What jf-model emits, compiled for the host (with sanitizers), and as firmware for Cortex-M3, M4, M7, M33, M55 and RV32 under qemu, each with the kernels
+of its instruction set: checksums of all node outputs and of the last against the published ones for three inputs, each node's output against the others',
+the embedded self-test, random chains of operators against the host, instructions per multiply-accumulate, sections. TAP."""
 import glob
 import os
 import shutil
@@ -12,8 +13,11 @@ import tempfile
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 HERE = os.path.join(ROOT, "tests/replay")
 sys.path.insert(0, HERE)
+import chain_models  # noqa: E402
 import operator_cases  # noqa: E402
 
+JF_MODEL = os.path.join(ROOT, "build/jf-model")
+CC = {"qemu-system-arm": "arm-none-eabi-gcc", "qemu-system-riscv32": "riscv64-unknown-elf-gcc"}
 WARN = "-Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror".split()
 # Checksums (all operators, last) for seeds 1 to 3 and multiply-accumulates: computed with an independent implementation that was compared with
 # TensorFlow Lite for Microcontrollers' reference kernels on every layer (tflm), and with tfjs-tflite (litert).
@@ -27,8 +31,17 @@ MODELS = {
     "vww01": ("vww_96_int8", 7489664, {"tflm": ("7ee33065 90d2a596", "d80a9758 90d2a596", "96b31324 ccf8c6c3"),
                                       "litert": ("4767e523 90d2a596", "d9adc61f 90d2a596", "e96da621 ccf8c6c3")}),
 }
-NS_PER_TICK = 40  # the machines' 25 MHz; with -icount shift=0 an instruction is one ns
-INSTRUCTIONS_PER_MAC = 6.0  # naive loops take 11 (measured for ResNet-8 on a Cortex-M4); these kernels 3.3 to 5.6
+# Board: package that has to be there, numerics, most instructions per multiply-accumulate of a whole tflm model of 2 million or more (naive loops take
+# 11, measured for ResNet-8 on a Cortex-M4; CMSIS-NN 2.2 for its convolutions alone).
+BOARDS = {
+    "qemu-mps2-an385": ("qemu-system-arm", ("tflm",), 6.0),
+    "qemu-mps2-an386": ("qemu-system-arm", ("tflm",), 2.3),
+    "qemu-mps2-an500-nodes": ("qemu-system-arm", ("tflm",), 2.3),
+    "qemu-mps2-an505": ("qemu-system-arm", ("tflm",), 2.3),
+    "qemu-mps3-an547": ("qemu-system-arm", ("tflm", "litert"), 1.6),
+    "qemu-virt-rv32": ("qemu-system-riscv32", ("tflm",), 8.0),
+}
+CHAINS, CHAIN_SEED = 4, 20261121
 
 
 class Tap:
@@ -45,16 +58,16 @@ def call(*argv, timeout=120):
     return p.returncode, p.stdout.decode("utf-8", "replace")
 
 
-def compile_to(folder, name, compiler, out, *extra):
-    return call(*compiler, *WARN, "-ffreestanding" if "arm" in compiler[0] else "-fhosted", "-I.", f"-I{folder}", f"-DMODEL=jfm_{name}",
-                f"{HERE}/model_main.c", f"{folder}/jfm_{name}.c", *sorted(glob.glob(f"{ROOT}/firmware/runtime/*.c")), "-o", out, *extra)
+def compile_to(folder, name, compiler, out):
+    return call(*compiler, *WARN, "-I.", f"-I{folder}", f"-DMODEL=jfm_{name}", f"{HERE}/model_main.c", f"{folder}/jfm_{name}.c",
+                *sorted(glob.glob(f"{ROOT}/firmware/runtime/*.c")), "-o", out)
 
 
 def parse(text):
-    """[[all, last, consistent, ticks]...], or None when the image did not end well."""
+    """[[all, last, consistent]...], or None when the image did not end well."""
     lines = text.splitlines()
     rows = [line.split() for line in lines[:3]]
-    return rows if len(lines) == 4 and lines[3] == "self-test good" and all(len(r) == 4 for r in rows) else None
+    return rows if len(lines) == 4 and lines[3] == "self-test good" and all(len(r) == 3 for r in rows) else None
 
 
 def equal(text, want):
@@ -71,22 +84,59 @@ def host(t, folder, name, numerics, want):
         t.ok(code == 0 and equal(text, want), f"{name} {numerics}: on the host, sanitized: published checksums", text)
 
 
-def board(t, folder, name, numerics, want, macs, machine, cpu):
-    elf = f"{folder}/{name}-{cpu}.elf"
-    code, text = compile_to(folder, name, ["arm-none-eabi-gcc", f"-mcpu={cpu}", "-mthumb", "-mfloat-abi=soft", "-std=c99", "-O3", "-DBARE", "-nostartfiles"], elf,
-                            f"-Wl,-T,{HERE}/model_image.ld", "-Wl,--gc-sections")
-    t.ok(code == 0, f"{name} {numerics} {cpu}: links without libc", text)
-    if code:
-        return
-    code, text = call("qemu-system-arm", "-M", machine, "-nographic", "-monitor", "none", "-serial", "none", "-icount", "shift=0",
-                      "-semihosting-config", "enable=on,target=native", "-kernel", elf)
-    t.ok(equal(text, want), f"{name} {numerics} {cpu}: under qemu: published checksums", text)
-    if numerics == "tflm" and macs and parse(text):
-        per_mac = int(parse(text)[0][3], 16) * NS_PER_TICK / macs
-        t.ok(0.5 < per_mac <= INSTRUCTIONS_PER_MAC, f"{name} {cpu}: {per_mac:.2f} instructions per multiply-accumulate, at most {INSTRUCTIONS_PER_MAC:.0f}", per_mac)
+class Image:
+    """A self-test image's answers (firmware/boards/qemu/selftest.c)."""
+
+    def __init__(self, folder, board, model, name, numerics):
+        with open(f"{ROOT}/firmware/boards/{board}/build.conf", encoding="utf-8") as f:
+            run = next(line.split()[1:] for line in f if line.startswith("run "))
+        elf = f"{folder}/{name}-{board}.elf"
+        code, text = call(JF_MODEL, "firmware", model, "--board", board, "--name", name, "--numerics", numerics, "--out", elf, "--strict")
+        self.text = text
+        if code == 0:
+            _, self.text = call(*run, elf)
+            os.unlink(elf)
+        rows = [line.split() for line in self.text.splitlines()]
+        self.nodes = [(r[1], r[2]) for r in rows if r[:1] == ["node"] and len(r) == 4]
+        self.seeds = [f"{r[2]} {r[3]}" for r in rows if r[:1] == ["seed"] and len(r) == 4]
+        self.instructions = [int(r[1]) for r in rows if r[:1] == ["run"] and len(r) == 3]
+        self.good = rows[-1:] == [["self-test", "good"]]
 
 
-def every_operator(t, top, missing):
+def boards(t, folder, name, model, numerics, want, macs):
+    nodes = {}
+    for board, (tool, both, most) in BOARDS.items():
+        if numerics not in both:
+            continue
+        if not (shutil.which(tool) and shutil.which(CC[tool])):
+            Tap.n += 1
+            print(f"ok {Tap.n} - {name} {numerics}: {board} # SKIP {tool} or {CC[tool]} not installed")
+            continue
+        i = Image(folder, board, model, name, numerics)
+        t.ok(i.good and tuple(i.seeds) == want, f"{name} {numerics} {board}: published checksums", i.text)
+        nodes[board] = i.nodes
+        if numerics == "tflm" and macs and macs > 2e6 and i.instructions:
+            per_mac = i.instructions[0] / macs
+            t.ok(0.1 < per_mac <= most, f"{name} {board}: {per_mac:.2f} instructions per multiply-accumulate, at most {most}", per_mac)
+    distinct = {tuple(n) for n in nodes.values()}
+    t.ok(len(distinct) == 1 and all(distinct) or not nodes, f"{name} {numerics}: every node's output is the same on {len(nodes)} boards", nodes)
+
+
+def chains(t, folder):
+    """Models that fill no block of the packed kernels, against the portable kernels on the host (which exact arithmetic has judged)."""
+    for board in ("qemu-mps2-an386", "qemu-mps3-an547"):
+        if not (shutil.which("qemu-system-arm") and shutil.which(CC["qemu-system-arm"])):
+            continue
+        for k in range(CHAINS):
+            path = f"{folder}/chain.tflite"
+            with open(path, "wb") as f:
+                f.write(chain_models.model(CHAIN_SEED + k))
+            want = [call(JF_MODEL, "run", path, "--crc", "--input", f"lcg:{seed}")[1].strip() for seed in (1, 2, 3)]
+            i = Image(folder, board, path, "chain", "tflm")
+            t.ok(i.good and i.seeds == want, f"chain {k} {board}: as on the host", (want, i.text))
+
+
+def every_operator(t, top):
     """One network of all operators: what is emitted gives the checksums of the run on the host, whose operators test_operators_exact.py proves."""
     model = f"{top}/all.tflite"
     with open(model, "wb") as f:
@@ -94,12 +144,11 @@ def every_operator(t, top, missing):
     for numerics in ("tflm", "litert"):
         folder = f"{top}/all-{numerics}"
         os.mkdir(folder)
-        code, text = call(f"{ROOT}/build/jf-model", "emit", model, "--name", "all", "--out", folder, "--numerics", numerics)
-        want = tuple(call(f"{ROOT}/build/jf-model", "run", model, "--crc", "--input", f"lcg:{seed}", "--numerics", numerics)[1].strip() for seed in (1, 2, 3))
+        code, text = call(JF_MODEL, "emit", model, "--name", "all", "--out", folder, "--numerics", numerics)
+        want = tuple(call(JF_MODEL, "run", model, "--crc", "--input", f"lcg:{seed}", "--numerics", numerics)[1].strip() for seed in (1, 2, 3))
         t.ok(code == 0 and len(set(want)) == 3, f"every operator, {numerics}: emitted", text)
         host(t, folder, "all", numerics, want)
-        if not missing:
-            board(t, folder, "all", numerics, want, None, "mps2-an386", "cortex-m4")
+        boards(t, folder, "all", model, numerics, want, None)
 
 
 def sections(t, folder, name):
@@ -113,24 +162,19 @@ def sections(t, folder, name):
 
 def main():
     t = Tap()
-    missing = [x for x in ("arm-none-eabi-gcc", "qemu-system-arm") if not shutil.which(x)]
     with tempfile.TemporaryDirectory() as top:
-        every_operator(t, top, missing)
+        every_operator(t, top)
         for name, (file, macs, goldens) in MODELS.items():
             for numerics, want in goldens.items():
                 folder = f"{top}/{name}-{numerics}"
                 os.mkdir(folder)
-                code, text = call(f"{ROOT}/build/jf-model", "emit", f"firmware/models/{file}.tflite", "--name", name, "--out", folder, "--numerics", numerics)
+                code, text = call(JF_MODEL, "emit", f"firmware/models/{file}.tflite", "--name", name, "--out", folder, "--numerics", numerics)
                 t.ok(code == 0 and sorted(os.listdir(folder)) == [f"jfm_{name}.c", f"jfm_{name}.h"], f"{name} {numerics}: emitted, two files", text)
                 host(t, folder, name, numerics, want)
-                if missing:
-                    Tap.n += 1
-                    print(f"ok {Tap.n} - {name} {numerics}: qemu # SKIP {', '.join(missing)} not installed")
-                    continue
-                board(t, folder, name, numerics, want, macs, "mps2-an386", "cortex-m4")
-                if numerics == "tflm":
-                    board(t, folder, name, numerics, want, macs, "mps2-an500", "cortex-m7")
+                boards(t, folder, name, f"firmware/models/{file}.tflite", numerics, want, macs)
+                if numerics == "tflm" and shutil.which(CC["qemu-system-arm"]):
                     sections(t, folder, name)
+        chains(t, top)
     print(f"1..{Tap.n}")
     sys.exit(1 if Tap.bad else 0)
 
