@@ -25,15 +25,19 @@ struct order {
     struct err err;
 };
 
+static void order_free(struct order *o) {
+    reanalysis_free(o->r);
+    (void)pthread_cond_destroy(&o->ended);
+    (void)pthread_mutex_destroy(&o->lock);
+    free(o);
+}
+
 static void leave(struct order *o) {
     (void)pthread_mutex_lock(&o->lock);
     bool last = --o->holders == 0;
     (void)pthread_mutex_unlock(&o->lock);
     if (last) {
-        reanalysis_free(o->r);
-        (void)pthread_cond_destroy(&o->ended);
-        (void)pthread_mutex_destroy(&o->lock);
-        free(o);
+        order_free(o);
     }
 }
 
@@ -153,10 +157,10 @@ void api_reanalyze(struct api_call *c) {
     }
     const struct shop_order order = {work, drop, o};
     if (shop_post(c->a->shop, &order, &e) < 0) {
-        leave(o);
+        order_free(o); /* nobody else knows it */
         api_error(c, &e);
-    } else {
-        answer(c, o);
+        return;
     }
+    answer(c, o);
     leave(o);
 }
