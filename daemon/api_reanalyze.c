@@ -137,6 +137,8 @@ void api_reanalyze(struct api_call *c) {
     int rc = store_result_get(c->a->store, c->id, &source, &e);
     if (rc == 0 && !source.trace[0]) {
         api_problem(c, 409, "no-trace", "", "this result has no stored trace: there is nothing to analyse again");
+    } else if (rc == 0 && source.origin == STORE_ORIGIN_IMPORTED) { /* its trace holds samples, not how they were taken */
+        api_problem(c, 422, "unsupported", "", "an imported session is computed by its own runner's rule: import it again instead");
     } else if (rc == 0) {
         rc = reanalysis_new(body, &source, c->a->conf->data_dir, c->a->clock, &r, &e);
     }
