@@ -24,9 +24,13 @@ FAULTS = [
     ("scope-mute", {}, "window", "scope-b", ("failed", "infrastructure", {"bench-stalled", "instrument-failed", "timeout"})),
     ("scope-short-block", {}, "before", "scope-a", ("failed", "infrastructure", {"instrument-failed", "bench-stalled", "gone"})),
     ("marker-open", {"line": 1}, "before", "scope-b", ("invalid", {"marker-missing", "inference-count", "marker-parity"})),
+    ("marker-stuck", {"line": 0, "level": 0}, "before", "scope-a", ("invalid-or-failed", {"marker-missing", "window-cut"}, {"instrument-failed", "bench-stalled", "timeout"})),
+    ("marker-delay", {"line": 1, "us": 4000}, "before", "scope-b", ("invalid", {"marker-parity", "inference-count"})),
+    ("ppk2-saturate", {"count": 1000}, "window", "ppk2-c", ("invalid", {"clipped"})),
     ("brown-out", {}, "window", "ppk2-c", ("invalid-or-failed", {"brownout", "device-reset", "marker-missing", "window-cut"}, {"dut-silent", "dut-error"})),
     ("host-stall", {"ms": 1500}, "window", "ppk2-c", ("failed", "infrastructure", {"bench-stalled"})),
     ("ppk2-counter-jump", {"samples": 100}, "window", "ppk2-c", ("invalid", {"sample-gap", "sample-loss-by-clock"})),
+    ("ppk2-counter-jump", {"samples": 64}, "window", "ppk2-c", ("invalid", {"sample-loss-by-clock"})),
     ("ppk2-counter-jump", {"samples": 128}, "window", "ppk2-c", ("invalid", {"sample-loss-by-clock"})),
     ("ppk2-unplug", {}, "window", "ppk2-c", ("failed", "infrastructure", {"gone", "instrument-failed", "bench-stalled"})),
 ]
