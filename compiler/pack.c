@@ -71,8 +71,8 @@ static bool fold(const struct matrix *m, const struct jfk_requant *q, const int3
         }
         size *= most;
         n->bias[row] = (int32_t)(uint32_t)(b - zp * sum);
-        bool small = !limit || llabs(b) + size < ACCUMULATOR_LIMIT || q->scale || q->shift[row] >= 0;
-        if (!small && !fold_constant(m, row, q, b - size, b + size, n)) {
+        bool small = !limit || llabs(b) + size < ACCUMULATOR_LIMIT || q->scale || q->shift[row < n->n_mult ? row : 0] >= 0;
+        if (!small && (n->n_mult != m->rows || !fold_constant(m, row, q, b - size, b + size, n))) {
             return false;
         }
     }
@@ -112,7 +112,7 @@ static int pack_node(struct matrix m, const struct order *o, const struct jfk_re
 static int pack(const struct lowered_node *l, enum isa isa, struct packed_node *n) {
     static const struct order conv[] = {[ISA_DSP] = {ISA_DSP, 2, 4, true}, [ISA_MVE] = {ISA_MVE, 4, 16, false}};
     static const struct order depthwise[] = {[ISA_DSP] = {ISA_DSP, 4, 1, true}, [ISA_MVE] = {ISA_MVE, 0, 1, false}};
-    static const struct order dense[] = {[ISA_DSP] = {ISA_DSP, 4, 4, false}, [ISA_MVE] = {ISA_MVE, 4, 16, false}};
+    static const struct order dense[] = {[ISA_DSP] = {ISA_DSP, 4, 4, true}, [ISA_MVE] = {ISA_MVE, 4, 16, false}};
     const struct jfk_conv *c = &l->k.conv;
     const struct jfk_dense *d = &l->k.dense;
     const struct jfk_add *a = &l->k.add;
