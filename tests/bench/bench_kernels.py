@@ -44,7 +44,7 @@ def kernels(fig, directory, _args):
     for isa, board in BOARDS.items():
         for model in FILES:
             said, nodes, whole = image(directory, board, model)
-            peer, value = ("CMSIS-NN in our kernels' place", CMSIS_NN[model]) if isa != "rv32" else ("the same on a Cortex-M3", fig.rows[f"instructions_m3_{model}"]["value"])
+            peer, value = ("CMSIS-NN on a Cortex-M4, in our kernels' place", CMSIS_NN[model]) if isa != "rv32" else ("the same on a Cortex-M3", fig.rows[f"instructions_m3_{model}"]["value"])
             fig.put(f"instructions_{isa}_{model}", float(whole), "", peer, float(value))
             if isa == "m4" and model == "ic01":
                 fig.put("instructions_m4_ic01_convolutions", float(sum(nodes[i] for i in convolutions(model))), "", "CMSIS-NN, the same nine convolutions", float(CMSIS_NN_CONVOLUTIONS))
