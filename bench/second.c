@@ -9,6 +9,7 @@
 #include "firmware/include/jf_device.h"
 
 #define OPEN_MS 20000
+#define APART_MS 200 /* between an infer command and a train: the analysis looks for a window's edges a little beyond its command */
 #define SYNC_UNIT_US 101 /* no multiple of a usual sample period: the edges of a train fall on all phases of the grid */
 
 static const char *name_of(const struct attempt *a) { return a->second_info.model[0] ? a->second_info.model : a->w->conf.logic_driver; }
@@ -100,7 +101,8 @@ int second_sync(struct attempt *a, struct err *reterr) {
     }
     char text[DUT_COMMAND_MAX];
     (void)snprintf(text, sizeof text, "jf sync %u%%", a->sync_unit_us);
-    return attempt_command(a, text, 5000 + (int)(a->sync_unit_us * 1e-3 * 806), reterr);
+    int r = attempt_pause(a, APART_MS, reterr);
+    return r < 0 ? r : attempt_command(a, text, 5000 + (int)(a->sync_unit_us * 1e-3 * 806), reterr);
 }
 
 int second_stop(struct attempt *a, struct err *reterr) {

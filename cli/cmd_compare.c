@@ -80,7 +80,6 @@ static int reanalyze(struct client *c, const char *word, const json_t *body, boo
         show_json(doc);
     } else {
         cmd_result_print(doc);
-        printf("source    %s   rule %s\n", show_text(doc, "source_result"), show_text(doc, "window_rule"));
     }
     json_decref(doc);
     return EXIT_OK;

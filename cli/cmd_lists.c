@@ -203,7 +203,10 @@ static void result_row(struct show_table *t, const json_t *r) {
     const json_t *reason = json_array_get(json_object_get(r, "reasons"), 0);
     size_t more = json_array_size(json_object_get(r, "reasons"));
     (void)snprintf(verdict, sizeof verdict, "%s%s%s%s", show_text(r, "verdict"), more ? ": " : "", more ? show_text(reason, "code") : "", more > 1 ? ", ..." : "");
-    const char *cells[] = {cmd_short(show_text(r, "id")), show_text(r, "board.model_id"), show_text(r, "bench"),
+    char where[SHOW_CELL];
+    const char *origin = show_text(r, "origin");
+    (void)snprintf(where, sizeof where, "%.60s%s", strcmp(origin, "imported") == 0 ? "(imported)" : show_text(r, "bench"), strcmp(origin, "reanalysed") == 0 ? ", again" : "");
+    const char *cells[] = {cmd_short(show_text(r, "id")), show_text(r, "board.model_id"), where,
                            show_si(show_number(r, "energy_per_inference_j.median"), "J", e), show_si(show_number(r, "energy_per_inference_j.u95"), "J", u),
                            show_si(show_number(r, "net_energy_per_inference_j.median"), "J", net),
                            show_si(show_number(r, "latency_per_inference_s.median"), "s", lat), verdict};
@@ -241,7 +244,11 @@ static void show_stages(const json_t *r) {
     struct show_table *t = show_table_new(head, 5);
     json_array_foreach(stages, i, s) {
         char d[SHOW_CELL], e[SHOW_CELL], n[SHOW_CELL], share[SHOW_CELL];
-        (void)snprintf(share, sizeof share, "%.1f %%", fabs(show_number(s, "share")) < 5e-4 ? 0 : 100 * show_number(s, "share"));
+        if (!isfinite(show_number(s, "share"))) {
+            (void)snprintf(share, sizeof share, "in other"); /* too short for the sampling grid */
+        } else {
+            (void)snprintf(share, sizeof share, "%.1f %%", fabs(show_number(s, "share")) < 5e-4 ? 0 : 100 * show_number(s, "share"));
+        }
         const char *cells[] = {show_text(s, "name"), show_si(show_number(s, "duration_s"), "s", d), show_si(show_number(s, "energy_j"), "J", e),
                                show_si(show_number(s, "net_energy_j"), "J", n), share};
         show_table_row(t, cells);
@@ -264,9 +271,32 @@ static void show_reasons(const json_t *r) {
     }
 }
 
+/* Which ranges were used, and what stands beside the raw figure. */
+static void show_quality(const json_t *r) {
+    const json_t *shares = json_object_get(json_object_get(r, "quality"), "range_share");
+    char a[SHOW_CELL], text[160] = "";
+    size_t at = 0;
+    for (size_t g = 0; g < json_array_size(shares) && json_array_size(shares) > 1; g++) {
+        double share = json_number_value(json_array_get(shares, g));
+        int n = share > 0 ? snprintf(text + at, sizeof text - at, "%s%zu: %.3g %%", at ? ", " : "", g, 100 * share) : 0;
+        at = n > 0 && (size_t)n < sizeof text - at ? at + (size_t)n : at;
+    }
+    if (at > 0) {
+        printf("ranges    %s; %.2g %% of the samples close to a change\n", text, 100 * show_number(r, "quality.near_range_change"));
+    }
+    if (show_number(r, "quality.spike_filtered_share") > 0) {
+        printf("filtered  %s per inference through the analyzer's spike filter (%.2g %% of the samples replaced)\n",
+               show_si(show_number(r, "quality.spike_filtered_energy_per_inference_j"), "J", a), 100 * show_number(r, "quality.spike_filtered_share"));
+    }
+}
+
 void cmd_result_print(const json_t *r) {
     char a[SHOW_CELL], b[SHOW_CELL], k[SHOW_CELL];
     printf("result    %s   bench %s   verdict %s\n", show_text(r, "id"), show_text(r, "bench"), show_text(r, "verdict"));
+    if (strcmp(show_text(r, "origin"), "measured") != 0) {
+        bool again = json_is_string(json_object_get(r, "source_result"));
+        printf("origin    %s%s%s, rule %s\n", show_text(r, "origin"), again ? " from " : "", again ? show_text(r, "source_result") : "", show_text(r, "window_rule"));
+    }
     if (!isfinite(show_number(r, "energy_per_inference_j.median"))) {
         printf("gross     none\nnet       none\n");
         show_reasons(r);
@@ -282,6 +312,7 @@ void cmd_result_print(const json_t *r) {
     }
     printf("latency   %s per inference; mean power %s, peak %s\n", show_si(show_number(r, "latency_per_inference_s.median"), "s", a),
            show_si(show_number(r, "power_w.mean"), "W", b), show_si(show_number(r, "power_w.peak"), "W", k));
+    show_quality(r);
     show_reasons(r);
 }
 
@@ -308,11 +339,12 @@ static int show_one(struct client *c, const char *id, bool json) {
 
 int cmd_results(struct client *c, int argc, char **argv) {
     bool help = false, json = false;
-    const char *job = NULL, *bench = NULL, *verdict = NULL, *words[1];
+    const char *job = NULL, *bench = NULL, *verdict = NULL, *origin = NULL, *words[1];
     long long limit = 20;
     const struct opt_row rows[] = {{"job", OPT_TEXT, &job, 0, 0, "JOB", "only results of this job"},
                                    {"bench", OPT_TEXT, &bench, 0, 0, "NAME", "only results of this bench"},
                                    {"verdict", OPT_TEXT, &verdict, 0, 0, "VERDICT", "valid, suspect or invalid"},
+                                   {"origin", OPT_TEXT, &origin, 0, 0, "ORIGIN", "measured, imported or reanalysed"},
                                    {"limit", OPT_INT, &limit, 1, 100000, "N", "at most N results, newest first (20)"},
                                    {"json", OPT_FLAG, &json, 0, 0, NULL, "print JSON"},
                                    {"help", OPT_FLAG, &help, 0, 0, NULL, "this text"},
@@ -338,6 +370,7 @@ int cmd_results(struct client *c, int argc, char **argv) {
     cmd_query(path, sizeof path, "job", id);
     cmd_query(path, sizeof path, "bench", bench);
     cmd_query(path, sizeof path, "verdict", verdict);
+    cmd_query(path, sizeof path, "origin", origin);
     if (cmd_collect(c, path, limit, &items, &e) < 0) {
         return cmd_fail(&e);
     }

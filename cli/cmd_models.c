@@ -22,15 +22,15 @@ static void build_rows(struct show_table *t, const json_t *m) {
     size_t i;
     json_array_foreach(json_object_get(m, "builds"), i, b) {
         const char *fw = show_text(b, "firmware");
-        const char *cells[] = {short_hash(show_text(m, "id"), model), show_text(m, "format"),   show_text(b, "board_type"), show_text(b, "numerics"),
+        const char *cells[] = {short_hash(show_text(m, "id"), model), show_text(m, "name"), show_text(m, "format"),   show_text(b, "board_type"), show_text(b, "numerics"),
                                show_text(b, "state"),                 short_hash(fw, firmware), show_text(b, "cause.text")};
         show_table_row(t, cells);
     }
 }
 
 static void print_table(const json_t *models) {
-    static const char *const head[] = {"model", "format", "board", "numerics", "state", "firmware", "cause"};
-    struct show_table *t = show_table_new(head, 7);
+    static const char *const head[] = {"model", "name", "format", "board", "numerics", "state", "firmware", "cause"};
+    struct show_table *t = show_table_new(head, 8);
     const json_t *m;
     size_t i;
     json_array_foreach(models, i, m) { build_rows(t, m); }
@@ -57,7 +57,7 @@ static void print_violations(const json_t *build) {
 static void print_one(const json_t *m) {
     const json_t *b;
     size_t i;
-    printf("model     %s\nformat    %s, %.0f bytes\nstate     %s\n", show_text(m, "id"), show_text(m, "format"), show_number(m, "size_bytes"), show_text(m, "state"));
+    printf("model     %s\nname      %s\nformat    %s, %.0f bytes\nstate     %s\n", show_text(m, "id"), show_text(m, "name"), show_text(m, "format"), show_number(m, "size_bytes"), show_text(m, "state"));
     json_array_foreach(json_object_get(m, "builds"), i, b) {
         printf("\n%s, %s, by %s: %s\n", show_text(b, "board_type"), show_text(b, "numerics"), show_text(b, "tool"), show_text(b, "state"));
         if (json_is_string(json_object_get(b, "firmware"))) {

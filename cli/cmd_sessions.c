@@ -208,5 +208,5 @@ int cmd_export(struct client *c, int argc, char **argv) {
         (void)cmd_fail(&e);
         return EXIT_USAGE;
     }
-    return export_one(c, words[0], layout, output);
+    return layout ? export_one(c, words[0], layout, output) : EXIT_USAGE;
 }

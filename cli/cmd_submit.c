@@ -126,12 +126,34 @@ static int make_job(struct client *c, const char *program, const struct submit *
     return 0;
 }
 
+/* "/models?name=ad01_int8": the file's name as an identifier, without its extension. */
+static void model_path(const char *file, char *dst, size_t size) {
+    const char *base = strrchr(file, '/');
+    char name[32] = "";
+    size_t n = 0;
+    base = base ? base + 1 : file;
+    if (base[0] >= '0' && base[0] <= '9') {
+        name[n++] = 'm';
+    }
+    for (; *base && *base != '.' && n + 1 < sizeof name; base++) {
+        bool plain = (*base >= '0' && *base <= '9') || (*base >= 'A' && *base <= 'Z') || (*base >= 'a' && *base <= 'z');
+        name[n++] = plain ? *base : '_';
+    }
+    name[n] = '\0';
+    (void)snprintf(dst, size, "/models");
+    cmd_query(dst, size, "name", name);
+}
+
 static int submit(struct client *c, const char *path, const struct submit *s, unsigned long crc) {
     struct err e = {0};
     char *program = NULL;
     json_t *job = NULL, *doc = NULL;
     int code;
-    int r = upload(c, s->model ? "/models" : "/firmware", path, &program, &e);
+    char where[80] = "/firmware";
+    if (s->model) {
+        model_path(s->model, where, sizeof where);
+    }
+    int r = upload(c, where, path, &program, &e);
     r = r < 0 ? r : make_job(c, program, s, crc, &job, &e);
     r = r < 0 ? r : client_json(c, "POST", s->dry_run ? "/jobs/validate" : "/jobs", job, &doc, &e);
     free(program);

@@ -179,7 +179,7 @@ static int run(const struct cmd *self, int argc, char **argv) {
         {"--json", NULL, "machine-readable output", NULL, &json},
         CMD_END,
     };
-    struct cmd_words w = {"MODEL.tflite", 1, 1, 0, words};
+    struct cmd_words w = {"MODEL", 1, 1, 0, words};
     int code;
     if (!cmd_parse(self, argc, argv, rows, &w, &code)) {
         return code;
@@ -187,4 +187,4 @@ static int run(const struct cmd *self, int argc, char **argv) {
     return target ? check(words[0], dir, target, json) : cmd_misuse(self, "wants --target NAME");
 }
 
-const struct cmd cmd_check = {"check", "MODEL.tflite --target NAME [OPTIONS]", "says whether a target can run a model, and what stands in the way", run};
+const struct cmd cmd_check = {"check", "MODEL --target NAME [OPTIONS]", "says whether a target can run a model, and what stands in the way", run};

@@ -125,7 +125,7 @@ static int run(const struct cmd *self, int argc, char **argv) {
         {"--json", NULL, "machine-readable output", NULL, &json},
         CMD_END,
     };
-    struct cmd_words w = {"MODEL.tflite", 1, MAX_MODELS, 0, words};
+    struct cmd_words w = {"MODEL", 1, MAX_MODELS, 0, words};
     struct target *targets[MAX_TARGETS] = {NULL};
     int n = 0, code;
     if (!cmd_parse(self, argc, argv, rows, &w, &code)) {
@@ -152,4 +152,4 @@ static int run(const struct cmd *self, int argc, char **argv) {
     return code;
 }
 
-const struct cmd cmd_matrix = {"matrix", "MODEL.tflite... [OPTIONS]", "checks models against every target and prints a table", run};
+const struct cmd cmd_matrix = {"matrix", "MODEL... [OPTIONS]", "checks models against every target and prints a table", run};

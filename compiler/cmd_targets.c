@@ -35,6 +35,9 @@ static void print_target(const struct target *t) {
         printf("  every operator\n");
         print_limits(t, t->every.first_limit, t->every.n_limits);
     }
+    if (!t->operators_known) {
+        printf("  operators: no public list\n");
+    }
     for (int g = 0; g < t->n_groups; g++) {
         printf("  ");
         for (int i = 0; i < t->groups[g].n_ops; i++) {

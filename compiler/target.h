@@ -60,7 +60,7 @@ struct target_group {
 };
 struct target_memory {
     const char *name, *source;
-    int64_t bytes; /* 0: not a number of the chip (external) */
+    int64_t bytes;
     bool weights, activations;
     int64_t banks, bank_channels, bank_bytes; /* banks 0: one piece */
 };

@@ -261,7 +261,7 @@ const struct api_route api_routes[] = {
     {"GET", P "/inputs", api_input_list, API_BODY_NONE, " limit cursor "},
     {"GET", P "/inputs/{}", api_input_get, API_BODY_NONE, NULL},
     {"GET", P "/inputs/{}/content", api_input_content, API_BODY_NONE, NULL},
-    {"POST", P "/models", api_model_post, API_BODY_BYTES, NULL},
+    {"POST", P "/models", api_model_post, API_BODY_BYTES, " name "},
     {"GET", P "/models", api_model_list, API_BODY_NONE, " limit cursor "},
     {"GET", P "/models/{}", api_model_get, API_BODY_NONE, NULL},
     {"GET", P "/models/{}/content", api_model_content, API_BODY_NONE, NULL},

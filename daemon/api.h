@@ -81,7 +81,7 @@ void api_time(int64_t ns, json_t *obj, const char *key); /* RFC 3339, or null wh
 /* Class, code, text and part, or null. */
 json_t *api_cause_json(const struct store_cause *x);
 /* The model's build for a board type, wanted if there is none yet. JF_E_UNSUPPORTED: no jf-model works here; JF_E_FULL. */
-int api_model_build(struct api *a, const char *model, const char *board_type, const char *numerics,
+int api_model_build(struct api *a, const char *model, const char *board_type, const char *numerics, bool refused_too,
                     struct store_build *ret_b, struct err *reterr) JF_MUST_CHECK;
 /* A result as the API shows it: its document with what the store's row says about where it comes from. NULL: no memory,
  * or the document is not JSON. New reference. */

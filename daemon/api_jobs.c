@@ -139,7 +139,7 @@ static bool prepared(struct api_call *c, json_t *obj, struct store_job *ret_j) {
 /* A job that names a model waits for its build, which is wanted here. */
 static int want_build(struct api *a, struct store_job *j, struct err *reterr) {
     struct store_build b;
-    int r = api_model_build(a, j->model, j->board_type, j->numerics, &b, reterr);
+    int r = api_model_build(a, j->model, j->board_type, j->numerics, false, &b, reterr);
     if (r < 0) {
         return r;
     }

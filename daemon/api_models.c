@@ -48,7 +48,7 @@ static json_t *model_json(struct api *a, const struct store_model *m, struct err
     for (int i = 0; i < n; i++) {
         (void)json_array_append_new(builds, build_json(&list[i]));
     }
-    json_t *doc = json_pack("{s:s, s:s, s:I, s:s, s:o}", "id", m->id, "format", m->format, "size_bytes",
+    json_t *doc = json_pack("{s:s, s:s, s:s, s:I, s:s, s:o}", "id", m->id, "name", m->name, "format", m->format, "size_bytes",
                             (json_int_t)m->size, "state", state_of(list, n), "builds", builds);
     store_builds_free(list, n);
     if (doc) {
@@ -60,7 +60,7 @@ static json_t *model_json(struct api *a, const struct store_model *m, struct err
 }
 
 /* ---- builds --------------------------------------------------------------------------------------------------------- */
-int api_model_build(struct api *a, const char *model, const char *board_type, const char *numerics,
+int api_model_build(struct api *a, const char *model, const char *board_type, const char *numerics, bool refused_too,
                     struct store_build *ret_b, struct err *reterr) {
     struct store_build b = {0};
     const char *tool;
@@ -69,7 +69,7 @@ int api_model_build(struct api *a, const char *model, const char *board_type, co
     (void)snprintf(b.board_type, sizeof b.board_type, "%s", board_type);
     (void)snprintf(b.numerics, sizeof b.numerics, "%s", numerics);
     (void)snprintf(b.tool, sizeof b.tool, "%s", r < 0 ? "" : tool);
-    r = r < 0 ? r : store_build_want(a->store, &b, reterr);
+    r = r < 0 ? r : store_build_want(a->store, &b, refused_too, reterr);
     if (r == 1 || (r == 0 && b.state == STORE_BUILD_COMPILING)) {
         r = models_kick(a->models, reterr);
     }
@@ -89,13 +89,25 @@ static int build_all(struct api *a, const char *model, struct err *reterr) {
             k++;
         }
         struct store_build b = {0};
-        int r = k < i ? 0 : api_model_build(a, model, a->conf->benches[i].board_type, NUMERICS_DEFAULT, &b, reterr);
+        int r = k < i ? 0 : api_model_build(a, model, a->conf->benches[i].board_type, NUMERICS_DEFAULT, true, &b, reterr);
         store_build_done(&b);
         if (r < 0) {
             return r;
         }
     }
     return 0;
+}
+
+/* ?name=: what the board will call it, as an identifier; else made of the hash. false: answered. */
+static bool take_name(struct api_call *c, struct store_model *m) {
+    const char *name = http_query(c->rq, "name");
+    size_t n = name ? strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") : 0;
+    if (name && (n == 0 || name[n] || n >= sizeof m->name || strchr("0123456789", name[0]))) {
+        api_problem(c, 400, "invalid", "?name", "must be letters, digits and _, at most 31, not beginning with a digit");
+        return false;
+    }
+    (void)snprintf(m->name, sizeof m->name, name ? "%.31s" : "m%.8s", name ? name : m->id + 7);
+    return true;
 }
 
 /* ---- requests ------------------------------------------------------------------------------------------------------- */
@@ -109,6 +121,9 @@ void api_model_post(struct api_call *c) {
     r = r < 0 ? r : models_tool(c->a->models, &tool, &e);
     if (r == 0) {
         blob_id(c->rq->body, c->rq->body_size, m.id);
+        if (!take_name(c, &m)) {
+            return;
+        }
         (void)snprintf(m.format, sizeof m.format, "%s", format);
         r = blob_put(c->a->conf->data_dir, "models", m.id, c->rq->body, c->rq->body_size, &e);
     }

@@ -19,6 +19,7 @@
 struct build {
     const struct build_env *env;
     const struct store_build *b;
+    char name[STORE_WORD_SIZE]; /* the board says it back */
     char dir[BLOB_PATH_SIZE], model[BLOB_PATH_SIZE + 64]; /* our folder; the model in it, under a name with its extension */
     json_t *doc;           /* what is stored of it */
     bool refused;          /* the model's fault, not the tool's */
@@ -45,6 +46,7 @@ static int open_folder(struct build *x, struct err *reterr) {
     if (r < 0) {
         return r;
     }
+    (void)snprintf(x->name, sizeof x->name, "%s", m.name);
     (void)snprintf(x->model, sizeof x->model, "%s/model.%s", x->dir, m.format);
     return symlink(blob, x->model) == 0 ? 0 : err_set(reterr, JF_E_IO, "no link to the model in %s", x->dir);
 }
@@ -161,13 +163,12 @@ static int take_image(struct build *x, const char *path, struct err *reterr) {
 }
 
 static int compile(struct build *x, struct err *reterr) {
-    char name[16], path[BLOB_PATH_SIZE + 32], out[BLOB_PATH_SIZE + 16];
+    char out[BLOB_PATH_SIZE + 16];
     struct tool_end end;
     json_t *answer = NULL;
-    (void)snprintf(name, sizeof name, "m%.8s", x->b->model + 7); /* the board says it back */
     (void)snprintf(out, sizeof out, "%s/image.elf", x->dir);
     const char *argv[] = {x->env->tools->jf_model, "firmware", x->model,   "--board", x->b->board_type, "--numerics",
-                          x->b->numerics,          "--name",   name,       "--out",   out,              "--json", NULL};
+                          x->b->numerics,          "--name",   x->name,     "--out",   out,              "--json", NULL};
     int r = run(x, argv, &end, &answer, reterr);
     if (r == 0 && (end.signaled || end.code != 0)) {
         x->refused = !end.signaled && end.code == 1;
@@ -188,8 +189,7 @@ static int compile(struct build *x, struct err *reterr) {
             json_t *v = json_object_get(answer, keys[i]);
             (void)json_object_set_new(x->doc, keys[i], v ? json_incref(v) : json_null());
         }
-        (void)snprintf(path, sizeof path, "%s", out);
-        r = take_image(x, path, reterr);
+        r = take_image(x, out, reterr);
     }
     json_decref(answer);
     return r;

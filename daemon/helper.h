@@ -4,8 +4,8 @@
  * time, memory and file size, and nothing of the daemon. Each runs in a directory of its own under <data_dir>/work.
  *
  * Threads: HTTP threads. They fork, which base/proc allows to a thread that outlives its child (the parent-death signal is the forking
- * thread's): helper_run returns only when the child is gone, and the pool ends after its handlers. A run blocks its thread, so at most
- * half of the pool may be in one; who comes too late is told to come again (JF_E_BUSY). */
+ * thread's): helper_run returns only when the child is gone, and the pool ends after its handlers. A run blocks its thread, and with it
+ * the other connections that this thread serves, so at most half of the pool may be in one; who comes too late is told to come again (JF_E_BUSY). */
 #ifndef DAEMON_HELPER_H
 #define DAEMON_HELPER_H
 

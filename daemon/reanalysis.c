@@ -72,6 +72,14 @@ static int take_body(const json_t *body, struct reanalysis *r, struct err *reter
     return 0;
 }
 
+/* "As stored" is as the source was made: a re-analysis of a re-analysis begins with what that one changed. */
+static void inherit(const struct store_result *source, json_t *set) {
+    json_t *doc = json_loads(source->doc, 0, NULL);
+    const json_t *how = json_object_get(json_object_get(doc, "provenance"), "reanalysis");
+    (void)json_object_update(set, json_object_get(how, "set"));
+    json_decref(doc);
+}
+
 int reanalysis_new(const json_t *body, struct store_result *source, const char *data_dir, const struct clock_src *clock,
                    struct reanalysis **ret_r, struct err *reterr) {
     struct reanalysis *r = calloc(1, sizeof *r);
@@ -79,6 +87,7 @@ int reanalysis_new(const json_t *body, struct store_result *source, const char *
         free(r);
         return err_set(reterr, JF_E_NOMEM, "no memory for the analysis");
     }
+    inherit(source, r->set);
     int rc = take_body(body, r, reterr);
     if (rc < 0) {
         reanalysis_free(r);

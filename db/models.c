@@ -30,9 +30,10 @@ static int model_put_fn(struct tx *t, void *arg, struct err *reterr) {
     const struct store_model *m = arg;
     struct stmt q;
     stmt_open(&q, t->db,
-              "INSERT INTO model (id, format, size, created_ns) VALUES (:id, :format, :size, :now) ON CONFLICT (id) DO "
-              "NOTHING");
+              "INSERT INTO model (id, name, format, size, created_ns) VALUES (:id, :name, :format, :size, :now) ON CONFLICT "
+              "(id) DO NOTHING");
     stmt_text(&q, ":id", m->id);
+    stmt_text(&q, ":name", m->name);
     stmt_text(&q, ":format", m->format);
     stmt_int(&q, ":size", m->size);
     stmt_int(&q, ":now", t->now_ns);
@@ -47,6 +48,7 @@ int store_model_put(struct store *s, const struct store_model *m, struct err *re
 static void model_read(const struct stmt *q, struct store_model *m) {
     int col = 0;
     stmt_get_text(q, &col, m->id, sizeof m->id);
+    stmt_get_text(q, &col, m->name, sizeof m->name);
     stmt_get_text(q, &col, m->format, sizeof m->format);
     m->size = stmt_get_int(q, &col);
     m->created_ns = stmt_get_int(q, &col);
@@ -59,7 +61,7 @@ int store_model_get(struct store *s, const char *id, struct store_model *ret_m, 
         return r;
     }
     struct stmt q;
-    stmt_open(&q, db, "SELECT id, format, size, created_ns FROM model WHERE id = :id");
+    stmt_open(&q, db, "SELECT id, name, format, size, created_ns FROM model WHERE id = :id");
     stmt_text(&q, ":id", id);
     r = stmt_step(&q, reterr);
     if (r == 1) {
@@ -84,8 +86,8 @@ int store_model_list(struct store *s, const char *below, int limit, struct store
     }
     struct stmt q;
     stmt_open(&q, db,
-              below ? "SELECT id, format, size, created_ns FROM model WHERE id < :below ORDER BY id DESC LIMIT :limit"
-                    : "SELECT id, format, size, created_ns FROM model ORDER BY id DESC LIMIT :limit");
+              below ? "SELECT id, name, format, size, created_ns FROM model WHERE id < :below ORDER BY id DESC LIMIT :limit"
+                    : "SELECT id, name, format, size, created_ns FROM model ORDER BY id DESC LIMIT :limit");
     if (below) {
         stmt_text(&q, ":below", below);
     }
@@ -179,9 +181,15 @@ static int build_add(struct tx *t, struct store_build *b, struct err *reterr) {
     return r < 0 ? r : build_event(t, b, STORE_BUILD_COMPILING, "", reterr);
 }
 
-/* arg: the key in, the build out. 1: it was set to compiling now. */
+struct want_arg {
+    struct store_build *b; /* the key in, the build out */
+    bool refused_too;
+};
+
+/* 1: it was set to compiling now. */
 static int want_fn(struct tx *t, void *arg, struct err *reterr) {
-    struct store_build *b = arg, have = {0};
+    const struct want_arg *a = arg;
+    struct store_build *b = a->b, have = {0};
     int r = build_by(t->db, NULL, b, &have, reterr);
     if (r == JF_E_NOT_FOUND) {
         r = build_add(t, b, reterr);
@@ -190,7 +198,7 @@ static int want_fn(struct tx *t, void *arg, struct err *reterr) {
     if (r < 0) {
         return r;
     }
-    if (have.state != STORE_BUILD_FAILED) {
+    if (have.state != STORE_BUILD_FAILED && (have.state != STORE_BUILD_REFUSED || !a->refused_too)) {
         *b = have;
         return 0;
     }
@@ -210,10 +218,11 @@ static int want_fn(struct tx *t, void *arg, struct err *reterr) {
     return 1;
 }
 
-int store_build_want(struct store *s, struct store_build *b, struct err *reterr) {
+int store_build_want(struct store *s, struct store_build *b, bool refused_too, struct err *reterr) {
     b->doc = NULL;
     b->state = STORE_BUILD_COMPILING;
-    return engine_write(s, want_fn, b, reterr);
+    struct want_arg a = {b, refused_too};
+    return engine_write(s, want_fn, &a, reterr);
 }
 
 int store_build_get(struct store *s, const char *id, struct store_build *ret_b, struct err *reterr) {

@@ -33,9 +33,9 @@
  * build                    finish
  *   --> compiling ------------------> ready
  *        ^  |  |         refuse
- *        |  |  +--------------------> refused     (the model cannot run there: the violations say why)
+ *        |  |  +--------------------> refused -+  (the model cannot run there: the violations say why)
  *        |  +-------- fail ---------> failed      (the tool did: hung, died, printed no answer)
- *        +----------- retry ------------+ */
+ *        +----------- retry ------------+------+ */
 #include "db/store.h"
 
 #define ROW(from, event, to)                                                                                           \
@@ -150,6 +150,7 @@ static const struct sm_row build_rows[] = {
     ROW(STORE_BUILD_COMPILING, STORE_BUILD_FINISH, STORE_BUILD_READY),
     ROW(STORE_BUILD_COMPILING, STORE_BUILD_REFUSE, STORE_BUILD_REFUSED),
     ROW(STORE_BUILD_COMPILING, STORE_BUILD_FAIL, STORE_BUILD_FAILED),
+    ROW(STORE_BUILD_REFUSED, STORE_BUILD_RETRY, STORE_BUILD_COMPILING),
     ROW(STORE_BUILD_FAILED, STORE_BUILD_RETRY, STORE_BUILD_COMPILING),
 };
 const struct sm_table store_build_machine = {

@@ -405,7 +405,9 @@ void store_artefacts_free(struct store_artefact *a, int n);
 
 /* ---- models and builds -------------------------------------------------------------------------------------------- */
 struct store_model {
-    char id[STORE_HASH_SIZE], format[STORE_WORD_SIZE]; /* "tflite" "onnx" */
+    char id[STORE_HASH_SIZE];
+    char name[STORE_WORD_SIZE];   /* an identifier: what the board calls it */
+    char format[STORE_WORD_SIZE]; /* "tflite" "onnx" */
     int64_t size, created_ns;
 };
 struct store_build {
@@ -425,8 +427,9 @@ int store_model_get(struct store *s, const char *id, struct store_model *ret_m, 
 int store_model_list(struct store *s, const char *below, int limit, struct store_model **ret_m,
                      struct err *reterr) JF_MUST_CHECK; /* free() */
 /* The build of this key (model, board_type, numerics, tool of *b); the rest of *b is filled. Returns 1: it is to be compiled
- * now (it is new, or had failed), 0: it was there, whatever its state. doc is the caller's when 0 or 1. */
-int store_build_want(struct store *s, struct store_build *b, struct err *reterr) JF_MUST_CHECK;
+ * now (it is new, or had failed, or with refused_too was refused), 0: it was there, whatever its state. doc is the
+ * caller's when 0 or 1. */
+int store_build_want(struct store *s, struct store_build *b, bool refused_too, struct err *reterr) JF_MUST_CHECK;
 int store_build_get(struct store *s, const char *id, struct store_build *ret_b, struct err *reterr) JF_MUST_CHECK;
 /* Of this model; or, model NULL, in this state. Oldest first, at most STORE_LIST_MAX. */
 int store_build_list(struct store *s, const char *model, int state, struct store_build **ret_b,

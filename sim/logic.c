@@ -28,7 +28,7 @@
 #define SAMPLES_PER_STEP 4000000
 
 struct errors {
-    double rate_error, skew_s, edge_loss;
+    double rate_error, skew_s, edge_loss, loss_line; /* loss_line: the only one that loses edges; -1: all do */
 };
 
 struct logic {
@@ -76,15 +76,16 @@ static void client_write(struct logic *l) {
     l->sent = 0;
 }
 
-static void reply(struct logic *l, const char *fmt, double v) {
-    char text[64];
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    int n = snprintf(text, sizeof text, fmt, v);
-#pragma GCC diagnostic pop
-    if (buf_put(&l->out, text, (size_t)n) < 0) {
+static void reply(struct logic *l, const char *text) {
+    if (buf_put(&l->out, text, strlen(text)) < 0) {
         client_close(l);
     }
+}
+
+static void reply_number(struct logic *l, double v) {
+    char text[64];
+    (void)snprintf(text, sizeof text, "%.0f\n", v);
+    reply(l, text);
 }
 
 static void stream_start(struct logic *l) {
@@ -102,21 +103,21 @@ static void stream_start(struct logic *l) {
 static void setting(struct logic *l, uint32_t *value, const char *arg) {
     if (*arg) {
         *value = (uint32_t)strtoul(arg, NULL, 10);
-        reply(l, "ok\n", 0);
+        reply(l, "ok\n");
     } else {
-        reply(l, "%.0f\n", (double)*value);
+        reply_number(l, (double)*value);
     }
 }
 
 static void samplerate(struct logic *l, const char *arg) {
     double asked = strtod(arg, NULL);
     if (!*arg) {
-        reply(l, "%.0f\n", l->rate_hz);
+        reply_number(l, l->rate_hz);
     } else if (asked >= 10 && asked <= RATE_MAX_HZ && !l->streaming) {
         l->rate_hz = BASE_HZ / floor(BASE_HZ / asked);
-        reply(l, "ok\n", 0);
+        reply(l, "ok\n");
     } else {
-        reply(l, "error: samplerate\n", 0);
+        reply(l, "error: samplerate\n");
     }
 }
 
@@ -128,7 +129,7 @@ static void command(struct logic *l, char *text) {
         arg = text + strlen(text);
     }
     if (strcmp(text, "version") == 0) {
-        reply(l, "BeagleLogic 1.0\n", 0);
+        reply(l, "BeagleLogic 1.0\n");
     } else if (strcmp(text, "samplerate") == 0) {
         samplerate(l, arg);
     } else if (strcmp(text, "sampleunit") == 0) {
@@ -144,7 +145,7 @@ static void command(struct logic *l, char *text) {
     } else if (strcmp(text, "close") == 0) {
         l->streaming = false;
     } else {
-        reply(l, "error: unknown command\n", 0);
+        reply(l, "error: unknown command\n");
     }
 }
 
@@ -181,7 +182,8 @@ static void levels_change(struct logic *l, uint8_t now) {
         if (!((now ^ l->truth) & bit)) {
             continue;
         }
-        bool lose = l->running.edge_loss > 0 && profile_uniform(&l->rng) < l->running.edge_loss;
+        bool prone = l->running.edge_loss > 0 && (l->running.loss_line < 0 || (int)l->running.loss_line == k);
+        bool lose = prone && profile_uniform(&l->rng) < l->running.edge_loss;
         l->edges_lost += lose;
         l->held = (uint8_t)(lose ? l->held | bit : l->held & ~bit);
     }
@@ -307,7 +309,7 @@ int logic_open(const struct logic_conf *c, struct logic **ret_logic, struct err 
         return err_set(reterr, JF_E_NOMEM, "logic analyzer");
     }
     *l = (struct logic){.elec = c->elec, .faults = c->faults, .client = -1, .listener = -1, .rate_hz = 1e6, .sampleunit = 1, .memalloc = 64u << 20,
-                        .bufunitsize = 4u << 20, .triggerflags = 1};
+                        .bufunitsize = 4u << 20, .triggerflags = 1, .errors = {.loss_line = -1}};
     profile_seed(&l->rng, c->seed ^ UINT64_C(0x6c6f676963));
     buf_init(&l->out, QUEUE_BYTES);
     int rc = listen_on(l, c->port, reterr);
@@ -327,7 +329,7 @@ int logic_set(struct logic *l, const json_t *obj, struct err *reterr) {
     const struct {
         const char *name;
         double *at, min, max;
-    } members[] = {{"rate_error", &e.rate_error, -0.01, 0.01}, {"skew_s", &e.skew_s, 0, 10}, {"edge_loss", &e.edge_loss, 0, 1}};
+    } members[] = {{"rate_error", &e.rate_error, -0.01, 0.01}, {"skew_s", &e.skew_s, 0, 10}, {"edge_loss", &e.edge_loss, 0, 1}, {"loss_line", &e.loss_line, -1, 7}};
     const char *key;
     const json_t *v;
     json_t *list = json_is_object(obj) ? json_deep_copy(obj) : NULL;
@@ -356,7 +358,7 @@ int logic_set(struct logic *l, const json_t *obj, struct err *reterr) {
 }
 
 json_t *logic_json(const struct logic *l) {
-    return json_pack("{s:i, s:f, s:f, s:f, s:b, s:f, s:f, s:I, s:I, s:I}", "port", l->port, "rate_error", l->errors.rate_error, "skew_s", l->errors.skew_s,
-                     "edge_loss", l->errors.edge_loss, "streaming", l->streaming, "origin_s", (double)l->origin / (double)ELEC_PS_PER_S, "rate_hz", l->rate_hz,
+    return json_pack("{s:i, s:f, s:f, s:f, s:f, s:b, s:f, s:f, s:I, s:I, s:I}", "port", l->port, "rate_error", l->errors.rate_error, "skew_s", l->errors.skew_s,
+                     "edge_loss", l->errors.edge_loss, "loss_line", l->errors.loss_line, "streaming", l->streaming, "origin_s", (double)l->origin / (double)ELEC_PS_PER_S, "rate_hz", l->rate_hz,
                      "samples", (json_int_t)l->n, "edges_lost", (json_int_t)l->edges_lost, "dropped", (json_int_t)l->dropped);
 }

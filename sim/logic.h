@@ -23,7 +23,7 @@ struct logic;
 int logic_open(const struct logic_conf *c, struct logic **ret_logic, struct err *reterr) JF_MUST_CHECK;
 struct front logic_front(struct logic *l); /* its done() ends the life of l */
 int logic_port(const struct logic *l);
-/* Its errors: {"rate_error", "skew_s", "edge_loss"}; all or nothing. They hold from the next `get` on. */
+/* Its errors: {"rate_error", "skew_s", "edge_loss", "loss_line"}; all or nothing. They hold from the next `get` on. */
 int logic_set(struct logic *l, const json_t *obj, struct err *reterr) JF_MUST_CHECK;
 /* The errors, and the truth of the running or last stream: "origin_s" (virtual time of sample 0's begin), "rate_hz" (nominal), "samples", "edges_lost",
  * "dropped". New reference. */

@@ -2,6 +2,7 @@
 // The one page: benches, queue, results, a trace with its windows. Talks only to the HTTP API; lists are read again when
 // the event stream says that something changed, live power and progress come with the stream and need no request.
 import { el, shortId, si, sync, when, withU95 } from "./format.js";
+import { Compare } from "./compare.js";
 import { Plot } from "./plot.js";
 
 const api = "/api/v1";
@@ -15,16 +16,17 @@ const cancelling = new Set(); // jobs whose cancel was asked here
 let benches = [], jobs = [];
 let older = null, atEnd = false; // cursor behind the oldest result read
 let chosen = null, shown = null; // id of the result wanted; {result, windows, from, to} of the one on the plot
+const compare = new Compare($("compare"), $("comparison"), request, (id) => nameOf(results.get(id)), () => drawResults());
 let asked = 0; // number of the newest request for the trace: a late answer to an older one is dropped
 const plot = new Plot($("plot"), (from, to) => { if (shown) { shown.from = from; shown.to = to; loadView(); } });
 
 async function request(path, options) {
   const r = await fetch(api + path, { headers: { Accept: "application/json", ...options?.headers }, ...options });
   const doc = await r.json().catch(() => ({}));
-  if (!r.ok) throw new Error([doc.detail || doc.title || `status ${r.status}`, doc.pointer].filter(Boolean).join(", at "));
+  if (!r.ok) throw Object.assign(new Error([doc.detail || doc.title || `status ${r.status}`, doc.pointer].filter(Boolean).join(", at ")), { problem: doc });
   return doc;
 }
-const post = (path) => request(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" });
+const post = (path, body = {}) => request(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 
 const TONES = { valid: "ok", idle: "ok", good: "ok", done: "ok", suspect: "warn", recovering: "warn", maintenance: "warn", canceled: "dim", leased: "busy", active: "busy",
   queued: "", invalid: "bad", failed: "bad", offline: "bad", bad: "bad" };
@@ -113,13 +115,20 @@ function drawJobs() {
 
 // ---- results ------------------------------------------------------------------------------------------------------
 
+const ORIGINS = { imported: "imported", reanalysed: "re-analysis" };
+// What people call a result: its model, or where it came from.
+function nameOf(r) { return r ? r.board?.model_id ?? r.labels?.model ?? r.board?.name ?? "result" : "result"; }
+const origin = (r) => (ORIGINS[r.origin] ? el("span", { class: "badge" }, ORIGINS[r.origin]) : null);
+
 const reasonsOf = (r) => (r.reasons || []).map((x) => x.code).join(", ");
 
 function resultRow(r) {
   const choose = () => chooseResult(r.id);
   return el("tr", { tabindex: "0", "aria-selected": String(r.id === chosen), class: r.id === chosen ? "chosen" : null, onclick: choose,
     onkeydown: (ev) => { if (ev.key === "Enter" || ev.key === " ") { ev.preventDefault(); choose(); } } },
-    el("td", {}, r.board?.model_id ?? "–"), el("td", {}, r.bench ?? "–"), el("td", { class: "n" }, withU95(r.energy_per_inference_j, "J")),
+    el("td", { class: "pick" }, el("input", { type: "checkbox", checked: compare.has(r.id), disabled: !compare.has(r.id) && compare.full(), "aria-label": `compare ${nameOf(r)} ${shortId(r.id)}`,
+      onclick: (ev) => ev.stopPropagation(), onkeydown: (ev) => ev.stopPropagation(), onchange: () => compare.toggle(r.id) })),
+    el("td", {}, nameOf(r), origin(r)), el("td", {}, r.bench ?? r.board?.type ?? "–"), el("td", { class: "n" }, withU95(r.energy_per_inference_j, "J")),
     el("td", { class: "n" }, withU95(r.net_energy_per_inference_j, "J")), el("td", { class: "n" }, si(r.latency_per_inference_s?.median, "s")),
     el("td", { class: "n less" }, si(r.power_w?.mean, "W")), el("td", { class: `verdict ${tone(r.verdict)}` }, r.verdict, r.reasons?.length ? el("small", {}, reasonsOf(r)) : null),
     el("td", { class: "less", title: r.created_at }, when(r.created_at)));
@@ -127,7 +136,7 @@ function resultRow(r) {
 
 function drawResults() {
   const list = [...results.values()].sort((a, b) => (a.id < b.id ? 1 : -1));
-  sync($("results").tBodies[0], list, (r) => r.id, (r) => [r.verdict, r.id === chosen], resultRow);
+  sync($("results").tBodies[0], list, (r) => r.id, (r) => [r.verdict, r.id === chosen, compare.has(r.id), compare.full()], resultRow);
   $("results").hidden = list.length === 0;
   $("results-empty").hidden = list.length > 0;
   $("more").hidden = atEnd || !older;
@@ -201,16 +210,20 @@ async function chooseResult(id, byItself) {
 function showResult() {
   const { result: r, windows } = shown;
   $("trace").hidden = false;
-  $("trace-title").replaceChildren(el("strong", {}, r.board?.model_id ?? "result"), ` on ${r.bench}, `, el("span", { class: tone(r.verdict) }, r.verdict),
+  $("trace-title").replaceChildren(el("strong", {}, nameOf(r)), origin(r), r.bench ? ` on ${r.bench}, ` : ", ", el("span", { class: tone(r.verdict) }, r.verdict),
     r.energy_per_inference_j ? `: ${withU95(r.energy_per_inference_j, "J")} per inference gross, ${withU95(r.net_energy_per_inference_j, "J")} net; ${si(r.latency_per_inference_s?.median, "s")}`
       : ": no figure, because");
+  $("source").hidden = !r.source_result;
+  $("source").replaceChildren(...(r.source_result ? ["Analysed again from the trace of ", el("a", { href: `#${r.source_result}` }, el("code", {}, shortId(r.source_result))), `, rule ${r.window_rule}`,
+    ...Object.entries(r.provenance?.reanalysis?.set ?? {}).filter(([k]) => k !== "rule").map(([k, v]) => `, ${k} = ${v}`), "."] : []));
   $("reasons").replaceChildren(...(r.reasons || []).map((x) => reason(x, x.grade ?? r.verdict)), ...(r.notes || []).map((x) => reason(x, "note")));
   $("hint").textContent = `Current; ${windows.length === 1 ? "the window is" : `the ${windows.length} windows are`} shaded${r.analyzer?.shape === "block" ? ", dashed lines part the acquisitions (the time between them was not recorded)" : ""}. ` +
     "Drag to zoom, double click for all. Keys: arrows, Page Up and Down for windows, Home for all.";
-  for (const id of ["plot", "tools", "trace-stats", "hint"]) $(id).hidden = !r.trace;
+  for (const a of $("exports").children) a.href = `${api}/results/${r.id}/export?as=${a.textContent}`;
+  for (const id of ["plot", "tools", "again", "trace-stats", "hint"]) $(id).hidden = !r.trace;
   $("no-trace").hidden = Boolean(r.trace);
   $("download").href = r.trace ? `${api}/traces/${r.trace}/content` : "";
-  $("download").download = `${r.board?.model_id ?? "result"}-${r.id}.jft`;
+  $("download").download = `${nameOf(r)}-${r.id}.jft`;
   $("raw").href = `${api}/results/${r.id}`;
   $("detail").replaceChildren(...[windowTable(windows), stageTable(r), budgetTable("Uncertainty budget, gross", r.energy_per_inference_j),
     budgetTable("Uncertainty budget, net", r.net_energy_per_inference_j), factTable(r)].filter(Boolean));
@@ -237,6 +250,24 @@ async function loadView() {
     if (mine === asked) $("trace-stats").textContent = `The trace could not be read: ${e.message}`;
   }
 }
+
+async function analyseAgain() {
+  const id = shown?.result.id, rule = $("rule").value;
+  if (!id) return;
+  $("analyse").disabled = true;
+  say("");
+  try {
+    const made = await post(`/results/${id}/reanalyze`, rule ? { rule } : {});
+    if (made.state === "analysing") say("The analysis goes on; its result will appear in the list.");
+    else { results.set(made.id, made); drawResults(); chooseResult(made.id); }
+  } catch (e) {
+    say(`The trace was not analysed again: ${e.message}`);
+  } finally {
+    $("analyse").disabled = false;
+  }
+}
+$("analyse").addEventListener("click", analyseAgain);
+$("compare-none").addEventListener("click", () => compare.clear());
 $("whole").addEventListener("click", () => plot.all());
 $("in").addEventListener("click", () => plot.zoom(0.5));
 $("out").addEventListener("click", () => plot.zoom(2));
@@ -271,7 +302,7 @@ function factTable(r) {
     ["clock, device / trace", Number.isFinite(r.clock?.device_over_trace) ? `${r.clock.device_over_trace.toFixed(7)} (by ${r.clock.by})` : "–"],
     ["firmware's memory", `flash ${kib(r.memory?.flash_bytes)}, RAM ${kib(r.memory?.ram_bytes)}`],
     ["numerics", p.numerics ?? "–"],
-    ["result", r.id], ["job", r.job]]);
+    ["result", r.id], ["job", r.job ?? "–"], ["origin", r.origin]]);
 }
 
 // ---- live ---------------------------------------------------------------------------------------------------------

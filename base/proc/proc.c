@@ -70,8 +70,13 @@ static void child_fail(const struct child_plan *plan) {
 }
 
 static void child_limit(int which, uint64_t value, const struct child_plan *plan) {
-    if (value > 0) {
-        struct rlimit lim = {.rlim_cur = (rlim_t)value, .rlim_max = (rlim_t)value};
+    struct rlimit lim;
+    if (value > 0) { /* a stricter limit of our own parent stays: raising it would be refused */
+        if (getrlimit((__rlimit_resource_t)which, &lim) != 0) {
+            child_fail(plan);
+        }
+        rlim_t v = lim.rlim_max != RLIM_INFINITY && lim.rlim_max < (rlim_t)value ? lim.rlim_max : (rlim_t)value;
+        lim = (struct rlimit){.rlim_cur = v, .rlim_max = v};
         if (setrlimit(which, &lim) != 0) {
             child_fail(plan);
         }

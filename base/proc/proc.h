@@ -26,7 +26,7 @@ struct proc_spec {
     /* No PR_SET_PDEATHSIG: for a jf-bench worker, which sees its socket's end of file, makes the DUT safe and exits by
      * itself (SIGKILL would leave a powered board behind). Everything else dies with its parent. */
     bool survives_parent;
-    uint64_t limit_as_bytes; /* RLIMIT_AS; 0: none */
+    uint64_t limit_as_bytes; /* RLIMIT_AS; 0: none; at most what this process is limited to itself, as is the next */
     uint64_t limit_fsize_bytes; /* RLIMIT_FSIZE; 0: none */
 };
 

@@ -2,6 +2,7 @@
 -- instead of a firmware; it is claimed once the build gave it one.
 CREATE TABLE model (
   id TEXT NOT NULL PRIMARY KEY,
+  name TEXT NOT NULL,
   format TEXT NOT NULL CHECK (format IN ('tflite', 'onnx')),
   size BIGINT NOT NULL CHECK (size >= 0),
   created_ns BIGINT NOT NULL

@@ -64,6 +64,10 @@ static int complain(const struct err *e) {
     return 1;
 }
 
+static json_t *error_json(const struct err *e) {
+    return json_pack("{s:{s:s, s:s, s:s}}", "error", "code", err_word(e->code), "where", e->where, "text", e->text);
+}
+
 static int print_json(json_t *j) {
     if (!j) {
         fprintf(stderr, "jf-trace: out of memory\n");
@@ -212,7 +216,7 @@ static int import_document(const char *path, const struct options *o, struct imp
     if (traced)
         rc = import_trace_write(s, k, o->trace, &sum, &e);
     if (rc < 0) {
-        (void)print_json(json_pack("{s:{s:s, s:s, s:s}}", "error", "code", err_word(e.code), "where", e.where, "text", e.text));
+        (void)print_json(error_json(&e));
         return complain(&e);
     }
     json_t *doc = import_result_json(s);
@@ -285,7 +289,7 @@ static bool is_trace(const char *path) {
 
 static int export_to(const char *path, const struct options *o, FILE *out, struct err *reterr) {
     struct export_facts f = {0};
-    struct trace_reader *r;
+    struct trace_reader *r = NULL;
     if (!is_trace(path)) {
         struct import_session *s = malloc(sizeof *s);
         struct import_samples *k = calloc(1, sizeof *k);
@@ -299,7 +303,7 @@ static int export_to(const char *path, const struct options *o, FILE *out, struc
     }
     int rc = o->as == EXPORT_EEMBC || o->as == EXPORT_MLCOMMONS ? export_facts(path, o->document, &f, reterr) : 0;
     rc = rc == 0 ? trace_reader_open(path, &r, reterr) : rc;
-    if (rc < 0)
+    if (rc < 0 || !r)
         return rc;
     rc = export_trace(r, o->as, &f, out, reterr);
     trace_reader_close(r);
@@ -335,8 +339,7 @@ static int cmd_export(const char *path, const struct options *o) {
     if (out && o->output && rc < 0)
         (void)remove(o->output);
     if (o->json && o->output)
-        (void)print_json(rc < 0 ? json_pack("{s:{s:s, s:s, s:s}}", "error", "code", err_word(e.code), "where", e.where, "text", e.text)
-                                : json_pack("{s:I}", "size", (json_int_t)size));
+        (void)print_json(rc < 0 ? error_json(&e) : json_pack("{s:I}", "size", (json_int_t)size));
     return rc < 0 ? complain(&e) : 0;
 }
 

@@ -161,7 +161,7 @@ static int paint_node(const struct canvas *c, const struct trace_node *n, int de
         paint_summary(c, &(struct trace_entry){n->sum_i, n->sum_p, n->min_i, n->max_i}, (double)n->first, width, (double)n->samples);
         return 0;
     }
-    if (width / (TRACE_FANOUT / TRACE_GROUP) <= c->most)
+    if (width * TRACE_GROUP / TRACE_FANOUT <= c->most)
         rc = paint_groups(c, n, &done, reterr);
     if (rc < 0 || done)
         return rc;

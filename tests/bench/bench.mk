@@ -20,3 +20,7 @@ $(B)/bench_jls: tests/bench/bench_jls.c tests/bench/trace_data.h
 
 BENCH_PROGRAMS = $(B)/bench_pipeline $(B)/bench_trace $(if $(JLS),$(B)/bench_jls)
 bench: ; @./setup.sh check && $(MAKE) --no-print-directory all $(BENCH_PROGRAMS) && tests/bench/bench.py $(if $(FULL),--full) $(if $(JLS),--jls) $(BENCH_ARGS)
+
+# two instruments, one time: the end-to-end test with a minute between the first and the last sync train (about 100 s)
+.PHONY: align-60
+align-60: ; @./setup.sh check && $(MAKE) --no-print-directory all && JF_ALIGN_S=60 tests/e2e/test_two_instruments.py

@@ -61,6 +61,10 @@ def ready(farm):
     tap.check(done["state"] == "done" and done["firmware"] != b["firmware"] and farm.api("GET", f"/results/{done['result']}")[1]["numerics"] == "litert" and len(runs(farm, "firmware")) == before + 1, "other numerics are another firmware", done)
     last = runs(farm, "firmware")[-1]
     tap.check("--numerics litert" in last and f"--board {BOARD}" in last and "model.tflite" in last, "jf-model was told so", last)
+    tap.check(f"--name m{m['id'][7:15]}" in last and m["name"] in last, "and the name that the board will say", last)
+    named = farm.api("POST", "/models?name=net_7", tfl("named"))
+    tap.check(named[0] == 201 and named[1]["name"] == "net_7" and settled(farm, named[1]["id"])["state"] == "ready" and "--name net_7" in runs(farm, "firmware")[-1], "a model can be named", named)
+    tap.check([farm.api("POST", f"/models?name={n}", tfl("named"))[1]["pointer"] for n in ("7up", "a-b", "", "x" * 32)] == ["?name"] * 4, "a name is an identifier")
     tap.check(os.listdir(os.path.join(farm.data, "builds")) == [], "no folder of a build is left")
     tap.check(farm.request("GET", f"/api/v1/models/{m['id']}/content")[2] == tfl("do:slow n:1"), "the model's bytes can be had back")
     again = farm.api("POST", f"/jobs/{done['id']}/resubmit")

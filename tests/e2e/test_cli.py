@@ -11,9 +11,10 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from lab import BUILD, FIRMWARE, Lab, Tap  # noqa: E402
+from lab import BUILD, FIRMWARE, ROOT, Lab, Tap  # noqa: E402
 
 ELF = os.path.join(FIRMWARE, "ad01.elf")
+MODEL = os.path.join(ROOT, "firmware", "models", "ad01_int8.tflite")
 QUICK = ["--bench", "ppk2-c", "--windows", "3", "--window-s", "0.3", "--warmup", "1", "--retries", "0"]
 
 
@@ -40,10 +41,10 @@ class Client:
 
 
 def without_a_job(c, lab, tap, scratch):
-    for name in ("submit", "watch", "jobs", "cancel", "benches", "results", "trace", "version"):
+    for name in ("submit", "watch", "jobs", "cancel", "benches", "results", "models", "reanalyze", "compare", "trace", "version"):
         c.expect(0, f"{name} --help", name, "--help", text=f"usage: joulefarm {name}")
     for args in ((), ("nonsense",), ("submit",), ("watch",), ("cancel",), ("trace",), ("jobs", "--limit", "0"), ("results", "--nonsense"),
-                 ("submit", ELF, "--label", "novalue"), ("submit", ELF, "--expect-crc32", "xyz"), ("watch", "a", "b")):
+                 ("submit", ELF, "--model", ELF), ("reanalyze",), ("reanalyze", "abcd", "--set", "x"), ("compare", "abcd"), ("submit", ELF, "--label", "novalue"), ("submit", ELF, "--expect-crc32", "xyz"), ("watch", "a", "b")):
         c.expect(2, "wrong usage, " + (" ".join(os.path.basename(a) for a in args) or "nothing"), *args)
     c.expect(3, "no daemon", "jobs", server="http://127.0.0.1:1", text="no joulefarm daemon")
     tap.check(lab.api("GET", "/firmware")["items"] == [], "wrong usage sends nothing", lab.api("GET", "/firmware"))
@@ -100,6 +101,52 @@ def one_measurement(c, lab, tap, scratch):
     return result
 
 
+def results_of_results(c, lab, tap, old):
+    """Analysed again by the real jf-trace, compared by the real rules."""
+    before = lab.api("GET", f"/results/{old['id']}")
+    again = c.json("reanalyze", old["id"][-12:])
+    same = ("energy_per_inference_j", "net_energy_per_inference_j", "latency_per_inference_s", "stages", "verdict", "thresholds")
+    tap.check(again["origin"] == "reanalysed" and again["source_result"] == old["id"] and all(again[k] == old[k] for k in same), "reanalyze with the same rule and version: the same figures, a new result", again)
+    loose = c.json("reanalyze", old["id"], "--rule", "eembc", "--set", "spread_rel=0.5")
+    tap.check(loose["window_rule"] == "eembc" and loose["thresholds"]["spread_rel"] == 0.5 and 0 < abs(loose["energy_per_inference_j"]["median"] / old["energy_per_inference_j"]["median"] - 1) < 1e-3,
+              "another rule and threshold: nearly the same energy", loose.get("thresholds"))
+    third = c.json("reanalyze", loose["id"])
+    tap.check(third["window_rule"] == "eembc" and third["energy_per_inference_j"] == loose["energy_per_inference_j"] and third["source_result"] == loose["id"], "a re-analysis again: as that one was made", third)
+    tap.check(lab.api("GET", f"/results/{old['id']}") == before and lab.api("GET", f"/results/{old['id']}/windows")["items"], "the old result is untouched")
+    c.expect(1, "an unknown threshold", "reanalyze", old["id"], "--set", "nonsense=1", text="/set/nonsense")
+    c.expect(1, "an unknown rule", "reanalyze", old["id"], "--rule", "best", text="edge, eembc or mlcommons")
+    table = c.run("results", "--origin", "reanalysed")[1]
+    tap.check(table.count("again") == 3 and max(map(len, table.splitlines())) <= 110, "results says what is a re-analysis", table)
+    pair = c.json("compare", old["id"], again["id"])["pairs"][0]
+    tap.check(pair["gross"]["difference"] == 0 and not pair["gross"]["differs"] and pair["gross"]["u95"] < pair["gross"]["u95_unshared"], "compare: what both share cancels", pair["gross"])
+    out = c.expect(1, "compare of two window rules", "compare", old["id"], loose["id"], text="unlike-rule")
+    tap.check("edge against eembc" in out or "edge against eembc" in c.run("compare", old["id"], loose["id"])[2], "it says which", out)
+    out = c.expect(0, "compare --allow rule", "compare", old["id"][-12:], loose["id"][-12:], "--allow", "rule", text="unlike")
+    tap.check("gross energy" in out and "a / b" in out, "it prints the difference, and what is unlike", out)
+    c.expect(1, "compare --allow of nothing known", "compare", old["id"], loose["id"], "--allow", "weather", text="known are")
+
+
+def models(c, lab, tap, scratch, old):
+    """The same model compiled by the farm: the real jf-model and cross compiler."""
+    code, out, err = c.run("submit", "--model", MODEL, *QUICK, "--wait", "--json")
+    doc = json.loads(out) if out.startswith("{") else {}
+    result = doc.get("result") or {}
+    if not tap.check(code in (0, 4) and doc.get("job", {}).get("model") and result.get("model") == old["model"] and result["numerics"] == "tflm", "submit --model: compiled, measured, its hash in the result", f"{code}\n{out[-3000:]}\n{err}"):
+        return
+    tap.check(result["board"]["model_id"] == "ad01_int8" and result["provenance"]["model_sha256"] == old["provenance"]["model_sha256"], "the board says the same model", result["board"])
+    m = c.json("models")[0]
+    tap.check(m["state"] == "ready" and m["builds"][0]["firmware"] == doc["job"]["firmware"] and m["builds"][0]["arena_bytes"] > 0, "models --json", m)
+    tap.check("ready" in c.run("models")[1] and "flash" in c.run("models", m["id"][7:15])[1], "models, and one by the beginning of its hash")
+    pair = c.json("compare", result["id"], old["id"])["pairs"][0]
+    tap.check(pair["gross"] and not pair["unlike"], "firmware and model of one hash compare without leave", pair)
+    bad = os.path.join(scratch, "bad.tflite")
+    with open(MODEL, "rb") as f, open(bad, "wb") as g:
+        g.write(f.read(2000))
+    out = c.expect(1, "a truncated model", "submit", "--model", bad, *QUICK, "--wait")
+    tap.check("failed (job)" in out, "the job fails, and says why", out)
+    c.expect(1, "no model at all", "submit", "--model", ELF, *QUICK, text="neither a TFLite file")
+
+
 def cancels_and_fails(c, lab, tap, scratch):
     job = c.run("submit", ELF, *QUICK, "--window-s", "20")[1].strip()
     tap.check(re.fullmatch(r"[0-9a-f-]{36}", job) is not None, "submit prints the job's id and nothing else", job)
@@ -128,7 +175,10 @@ def main():
         lab.start_daemon()
         c = Client(lab, tap)
         without_a_job(c, lab, tap, scratch)
-        one_measurement(c, lab, tap, scratch)
+        result = one_measurement(c, lab, tap, scratch)
+        if result:
+            results_of_results(c, lab, tap, result)
+            models(c, lab, tap, scratch, result)
         cancels_and_fails(c, lab, tap, scratch)
     return tap.done()
 

@@ -81,7 +81,7 @@ SHAPES = {
     "/benches": "items[].name items[].state items[].health items[].reason? items[].job? items[].virtual items[].streaming items[].board.type items[].analyzer.driver",
     "/jobs?limit=50": "items[].id items[].state items[].stage items[].method items[].labels items[].cause? items[].position? items[].on_bench items[].cancel_requested items[].created_at",
     "/results?limit=50": "next? items[].id items[].bench items[].verdict items[].reasons items[].trace items[].created_at items[].board.model_id items[].energy_per_inference_j.median "
-                         "items[].energy_per_inference_j.u95 items[].net_energy_per_inference_j.median items[].latency_per_inference_s.median items[].power_w.mean",
+                         "items[].energy_per_inference_j.u95 items[].net_energy_per_inference_j.median items[].latency_per_inference_s.median items[].power_w.mean items[].origin items[].source_result? items[].labels",
     "/results/{result}": "notes scheme method window_rule inferences windows job idle_power_w memory.flash_bytes memory.ram_bytes clock.device_over_trace clock.by supply.voltage_v supply.plane "
                          "supply.provenance analyzer.model analyzer.shape analyzer.rate_hz board.serial board.core_hz provenance.numerics stages[].name stages[].duration_s stages[].energy_j "
                          "stages[].net_energy_j stages[].share energy_per_inference_j.budget[].component energy_per_inference_j.budget[].u energy_per_inference_j.u_c energy_per_inference_j.k",
@@ -113,6 +113,20 @@ def shapes(lab, tap, result):
         tap.check(not lacking, f"{path} has what the page reads", f"{lacking}\n{json.dumps(doc)[:1500]}")
     view = lab.api("GET", f"/traces/{result['trace']}/view?points=300")
     tap.check(all(len(view["current_a"][k]) == 300 for k in ("min", "mean", "max")), "a view has the points that were asked for")
+
+
+def comparison(lab, tap, result):
+    again = lab.api("POST", f"/results/{result['id']}/reanalyze", {"rule": "eembc"})
+    tap.check(not [m for m in ("id", "source_result", "window_rule", "provenance.reanalysis.set") if missing(again, m)], "a re-analysis has what the page reads", again)
+    status, _, raw = lab.request("GET", f"/api/v1/compare?results={result['id']},{again['id']}")
+    doc = json.loads(raw)
+    tap.check(status == 409 and not [m for m in ("detail", "a", "b", "unlike[].text", "unlike[].allow", "unlike[].net_only") if missing(doc, m)], "a refusal has what the page reads", doc)
+    doc = lab.api("GET", f"/compare?results={result['id']},{again['id']}&allow={doc['unlike'][0]['allow']}")
+    members = "a b net_refused unlike gross.a gross.b gross.difference gross.u95 gross.u95_unshared gross.ratio gross.u_known gross.differs gross.shared net latency".split()
+    tap.check(not [m for m in members if missing(doc["pairs"][0], m)], "a comparison has what the page reads", doc)
+    for layout in ("eembc", "mlcommons", "sr", "csv", "npy"):
+        status, _, body = lab.request("GET", f"/api/v1/results/{result['id']}/export?as={layout}")
+        tap.check(status == 200 and body, f"the page's export link works: {layout}", (status, body[:200]))
 
 
 def stream_of(lab, job_wanted):
@@ -150,6 +164,7 @@ def main():
         results = lab.results_of(job)
         if tap.check(len(results) == 1, "the job has a result", lab.job(job)):
             shapes(lab, tap, results[0])
+            comparison(lab, tap, results[0])
     return tap.done()
 
 

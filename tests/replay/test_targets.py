@@ -240,6 +240,27 @@ def single(t, folder):
     for target in ("max78000", "max78002", "esp32-s3", "gap8", "mcxn947"):
         code, d, err = check(good, target)
         t.check(code == 0 and d["verdict"] == "legal" and not d["violations"], f"a plain 3x3 convolution with power-of-two scales is legal on {target}", (d, err))
+    # the document's numbers, each with the last value that is allowed and the first that is not
+    for name, inside, beyond, rules in [
+            ("padding of 2", {"k": [1, 5], "h": 1}, {"k": [1, 7], "h": 1}, {"pad_max"}),
+            ("one-dimensional kernels of 9", {"k": [1, 9], "h": 1, "w": 20, "same": False}, {"k": [1, 10], "h": 1, "w": 20, "same": False}, {"kernel_length"}),
+            ("pools of 16", {"kind": "max", "k": [16, 16], "h": 20, "w": 20, "same": False}, {"kind": "max", "k": [17, 16], "h": 20, "w": 20, "same": False}, {"kernel_h"}),
+            ("pool strides of 16", {"kind": "max", "k": [1, 1], "stride": [16, 16], "h": 40, "w": 40, "same": False},
+             {"kind": "max", "k": [1, 1], "stride": [17, 17], "h": 40, "w": 40, "same": False}, {"stride_h", "stride_w"}),
+            ("512 biases", {"co": 512}, {"co": 513}, {"bias_channels"}),
+            ("1024 channels", {"k": [1, 1], "co": 1024, "bias": False, "h": 2, "w": 2}, {"k": [1, 1], "co": 1025, "bias": False, "h": 2, "w": 2}, {"out_channels"}),
+            ("1023 columns", {"k": [1, 3], "h": 1, "w": 1023}, {"k": [1, 3], "h": 1, "w": 1024}, {"rows_columns_max"})]:
+        good_d, bad_d = check(conv("in", **inside), "max78000")[1], check(conv("out", **beyond), "max78000")[1]
+        t.check(good_d["verdict"] == "legal" and {v["rule"] for v in bad_d["violations"]} == rules, f"MAX78000: {name}, and no more", (good_d["violations"], bad_d["violations"]))
+    for n in (32, 33):
+        m = tw.Model()
+        tensors = [m.tensor([1, 2, 2, 1], 0.5, 0) for _ in range(n + 1)]
+        for i in range(n):
+            m.op(tw.CONV, [tensors[i], m.tensor([1, 1, 1, 1], 0.5, 0, [1]), -1], tensors[i + 1], tw.conv_options([1, 1], False, 0))
+        with open(f"{folder}/deep.tflite", "wb") as f:
+            f.write(m.bytes([tensors[0]], [tensors[n]]))
+        d, e = check(f"{folder}/deep.tflite", "max78000")[1], check(f"{folder}/deep.tflite", "max78002")[1]
+        t.check([v["rule"] for v in d["violations"]] == (["layers"] if n == 33 else []) and d["layers"] == n and e["verdict"] == "legal", f"{n} layers: 32 on the MAX78000, 128 on the MAX78002", d)
     dw = conv("dw", kind="depthwise")
     t.check(check(dw, "max78000")[1]["verdict"] == "illegal" and check(dw, "max78002")[1]["verdict"] == "legal", "depthwise: illegal on the MAX78000, legal on the MAX78002", "")
     odd = conv("odd", pow2=False)
