@@ -65,7 +65,6 @@ PC_sim := unicorn jansson
 PC_base :=
 PC_base_proc :=
 CFLAGS_runtime := -O3
-CFLAGS_trace := -O3
 
 define module
 OBJ_$(1) := $$(SRC_$(1):%.c=$$(B)/obj/%.o)
@@ -75,6 +74,9 @@ $$(B)/lib/lib$(1).a: $$(OBJ_$(1))
 	$$(Q)mkdir -p $$(@D) && rm -f $$@ && $$(AR) rcs $$@ $$^
 endef
 $(foreach m,$(MODULES),$(eval $(call module,$(m))))
+
+# the loops over samples, written for the vectoriser
+$(B)/obj/measure/trace/floats.o $(B)/obj/measure/kernel.o: MODCFLAGS += -O3
 
 $(B)/obj/%.o: %.c
 	$(call say,CC,$<)
@@ -134,7 +136,7 @@ TEST_USES_daemon := daemon db trace measure base_proc base
 TEST_USES_cli := cli base
 TEST_USES_compiler := compiler runtime base_proc base
 TEST_USES_firmware := base
-TEST_USES_sim := sim base
+TEST_USES_sim := sim measure base
 UNIT_SRC := $(sort $(wildcard tests/unit/*/test_*.c))
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)
 

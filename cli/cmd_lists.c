@@ -244,7 +244,11 @@ static void show_stages(const json_t *r) {
     struct show_table *t = show_table_new(head, 5);
     json_array_foreach(stages, i, s) {
         char d[SHOW_CELL], e[SHOW_CELL], n[SHOW_CELL], share[SHOW_CELL];
-        (void)snprintf(share, sizeof share, "%.1f %%", fabs(show_number(s, "share")) < 5e-4 ? 0 : 100 * show_number(s, "share"));
+        if (!isfinite(show_number(s, "share"))) {
+            (void)snprintf(share, sizeof share, "in other"); /* too short for the sampling grid */
+        } else {
+            (void)snprintf(share, sizeof share, "%.1f %%", fabs(show_number(s, "share")) < 5e-4 ? 0 : 100 * show_number(s, "share"));
+        }
         const char *cells[] = {show_text(s, "name"), show_si(show_number(s, "duration_s"), "s", d), show_si(show_number(s, "energy_j"), "J", e),
                                show_si(show_number(s, "net_energy_j"), "J", n), share};
         show_table_row(t, cells);
@@ -267,6 +271,25 @@ static void show_reasons(const json_t *r) {
     }
 }
 
+/* Which ranges were used, and what stands beside the raw figure. */
+static void show_quality(const json_t *r) {
+    const json_t *shares = json_object_get(json_object_get(r, "quality"), "range_share");
+    char a[SHOW_CELL], text[160] = "";
+    size_t at = 0;
+    for (size_t g = 0; g < json_array_size(shares) && json_array_size(shares) > 1; g++) {
+        double share = json_number_value(json_array_get(shares, g));
+        int n = share > 0 ? snprintf(text + at, sizeof text - at, "%s%zu: %.3g %%", at ? ", " : "", g, 100 * share) : 0;
+        at = n > 0 && (size_t)n < sizeof text - at ? at + (size_t)n : at;
+    }
+    if (at > 0) {
+        printf("ranges    %s; %.2g %% of the samples close to a change\n", text, 100 * show_number(r, "quality.near_range_change"));
+    }
+    if (show_number(r, "quality.spike_filtered_share") > 0) {
+        printf("filtered  %s per inference through the analyzer's spike filter (%.2g %% of the samples replaced)\n",
+               show_si(show_number(r, "quality.spike_filtered_energy_per_inference_j"), "J", a), 100 * show_number(r, "quality.spike_filtered_share"));
+    }
+}
+
 void cmd_result_print(const json_t *r) {
     char a[SHOW_CELL], b[SHOW_CELL], k[SHOW_CELL];
     printf("result    %s   bench %s   verdict %s\n", show_text(r, "id"), show_text(r, "bench"), show_text(r, "verdict"));
@@ -279,8 +302,9 @@ void cmd_result_print(const json_t *r) {
         show_reasons(r);
         return;
     }
-    printf("gross     %s per inference, U95 %s (k = %.3g)\n", show_si(show_number(r, "energy_per_inference_j.median"), "J", a),
-           show_si(show_number(r, "energy_per_inference_j.u95"), "J", b), show_number(r, "energy_per_inference_j.k"));
+    double u95 = show_number(r, "energy_per_inference_j.u95");
+    (void)snprintf(k, sizeof k, " (k = %.3g)", show_number(r, "energy_per_inference_j.k"));
+    printf("gross     %s per inference, U95 %s%s\n", show_si(show_number(r, "energy_per_inference_j.median"), "J", a), isfinite(u95) ? show_si(u95, "J", b) : "unknown", isfinite(u95) ? k : "");
     if (isfinite(show_number(r, "net_energy_per_inference_j.median"))) {
         printf("net       %s per inference, U95 %s, idle %s\n", show_si(show_number(r, "net_energy_per_inference_j.median"), "J", a),
                show_si(show_number(r, "net_energy_per_inference_j.u95"), "J", b), show_si(show_number(r, "idle_power_w"), "W", k));
@@ -289,6 +313,7 @@ void cmd_result_print(const json_t *r) {
     }
     printf("latency   %s per inference; mean power %s, peak %s\n", show_si(show_number(r, "latency_per_inference_s.median"), "s", a),
            show_si(show_number(r, "power_w.mean"), "W", b), show_si(show_number(r, "power_w.peak"), "W", k));
+    show_quality(r);
     show_reasons(r);
 }
 

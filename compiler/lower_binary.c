@@ -5,6 +5,11 @@
 
 #include "compiler/lower_int.h"
 
+#if defined(__GNUC__) && !defined(__clang__)
+/* What is allocated here belongs to the program's node and is freed by program_free_node(); the analyzer loses it. */
+#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
+#endif
+
 /* XNNPACK's own limits of an addition's input to output scale (xnn_create_add_nd_qs8) and of a product's (xnn_create_multiply_nd_qs8): what is
  * beyond them, TensorFlow Lite computes itself, as `tflm` does. */
 static bool add_ratio_ok(float ratio) { return ratio >= 0x1.0p-10f && ratio < 0x1.0p+8f; }

@@ -6,11 +6,16 @@
 
 #include "compiler/lower_int.h"
 
+#if defined(__GNUC__) && !defined(__clang__)
+/* What is allocated here belongs to the program's node and is freed by program_free_node(); the analyzer loses it. */
+#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
+#endif
+
 static void natural_steps(int rank, const int32_t *shape, int32_t steps[IR_MAX_DIMS]) {
     int32_t step = 1;
-    for (int d = rank - 1; d >= 0; d--) {
-        steps[d] = step;
-        step *= shape[d];
+    for (int d = IR_MAX_DIMS - 1; d >= 0; d--) {
+        steps[d] = d < rank ? step : 0;
+        step *= d < rank ? shape[d] : 1;
     }
 }
 

@@ -181,7 +181,7 @@ static int read_pad(const struct reading *r) {
     if (v->type != IR_I8 || !v->data || v->elements != 1 || !ir_same_quantization(v, result(r))) {
         return refuse(r, "its value must be one constant int8 quantized as the output");
     }
-    r->n->pad_value = (int8_t)v->data[0];
+    r->n->pad_value = (v->data[0] ^ 0x80) - 128; /* two's complement of eight bits */
     return 0;
 }
 
@@ -199,7 +199,8 @@ static void slice_axis(struct ir_node *n, int d, int32_t cells, const int32_t ma
     to = to < lo ? lo : to > hi ? hi : to;
     from = masks[0] >> d & 1 ? (step > 0 ? 0 : cells - 1) : from;
     to = masks[1] >> d & 1 ? (step > 0 ? cells : -1) : to;
-    int64_t count = step > 0 ? (to - from + step - 1) / step : (from - to - (int64_t)step - 1) / -(int64_t)step;
+    int64_t way = step > 0 ? to - from : from - to, stride = step > 0 ? step : -(int64_t)step;
+    int64_t count = stride > 0 ? (way + stride - 1) / stride : 0; /* 0 was refused */
     if (masks[2] >> d & 1) {
         count = 1;
         n->step[d] = 1;
@@ -352,7 +353,9 @@ static int read_options(struct reading *r, const struct fb_table *t, const struc
         }
         r->options = &o;
     }
-    return row->read(r);
+    int rc = row->read(r);
+    r->options = NULL; /* o ends here */
+    return rc;
 }
 
 int tflite_node(struct fb_file *f, const struct fb_vec *ops, const struct fb_vec *codes, uint32_t i, const struct ir_model *m, struct ir_node *n) {

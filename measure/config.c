@@ -20,6 +20,8 @@ void measure_config_init(struct measure_config *ret_c) {
         .idle_drift_rel = 0.01,
         .range_near_share = 0.01,
         .spread_rel = 0.005,
+        .outlier_z = 3.5,
+        .outlier_rel = 0.001,
         .steady_p = 0.01,
         .steady_rel = 0.003,
         .edge_rel = 0.01,
@@ -45,7 +47,7 @@ static const struct {
 } bounds[] = {
     BOUND(glitch_s, 0, 10),           BOUND(min_window_s, -1, 1e6),      BOUND(idle_min_s, 0, 1e6),         BOUND(idle_guard_s, 0, 1e4),
     BOUND(idle_block_s, 1e-6, 1e4),   BOUND(idle_drift_rel, 0, 1e6),     BOUND(range_near_share, 0, 1e6),   BOUND(spread_rel, 0, 1e6),
-    BOUND(steady_p, 0, 1),            BOUND(steady_rel, 0, 1e6),         BOUND(edge_rel, 0, 1e6),           BOUND(host_clock_rel, 0, 1e6),
+    BOUND(outlier_z, 0, 1e6),         BOUND(outlier_rel, 0, 1e6),        BOUND(steady_p, 0, 1),            BOUND(steady_rel, 0, 1e6),         BOUND(edge_rel, 0, 1e6),           BOUND(host_clock_rel, 0, 1e6),
     BOUND(host_clock_s, 0, 1e6),      BOUND(loss_block_s, 1e-3, 1e4),    BOUND(loss_margin_s, 0, 1e6),      BOUND(loss_scatter_s, 0, 1e6),
     BOUND(stage_min_samples, 0, 1e9), BOUND(temperature_shift_c, 0, 1e6),
 };

@@ -19,6 +19,7 @@ struct measure_config {
     double idle_drift_rel; /* 0.01 */
     double range_near_share; /* 0.01 */
     double spread_rel; /* 0.005, for five windows; scaled by d2(n)/d2(5) */
+    double outlier_z, outlier_rel; /* 3.5 (modified z-score), 0.001 of the median: a window farther from it than both is marked */
     double steady_p, steady_rel; /* 0.01, 0.003 */
     double edge_rel; /* 0.01: dt * (p0 + p1)/2 against the window's energy */
     double host_clock_rel, host_clock_s; /* 0.01, 0.1 */

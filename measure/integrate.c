@@ -196,10 +196,11 @@ static void add_block(const struct integrator *it, struct integral *s, const str
 /* Mean of R*i over the two cells about x, as far as they lie in this block. */
 static double edge_ri(const struct integrator *it, const struct measure_block *b, double x) {
     double sum = 0;
-    for (double n = floor(x - 1); n < x + 1; n++) {
-        double weight = fmin(n + 1, x + 1) - fmax(n, x - 1), k = n - (double)b->first;
-        if (k >= 0 && k < b->count)
-            sum += weight / 2 * range_spec(it, range_at(b, (int64_t)n))->shunt_ohm * (double)b->current_a[(int64_t)k];
+    int64_t from = (int64_t)floor(x - 1), end = b->first + b->count;
+    for (int64_t n = from; n < from + 3; n++) {
+        double weight = fmin((double)n + 1, x + 1) - fmax((double)n, x - 1);
+        if (n >= b->first && n < end && weight > 0)
+            sum += weight / 2 * range_spec(it, range_at(b, n))->shunt_ohm * (double)b->current_a[n - b->first];
     }
     return sum;
 }

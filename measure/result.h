@@ -62,6 +62,7 @@ struct measure_window {
     uint32_t inferences; /* asked for */
     bool found; /* both edges known: the figures below exist */
     bool usable; /* found, and no invalid reason names it */
+    bool outlier; /* usable, and its energy per inference is far from the others': marked, never dropped */
     double from_s, to_s, duration_s; /* on the instrument's time line */
     double energy_j, net_energy_j, charge_c; /* whole window; net: NAN without idle */
     double power_mean_w, power_peak_w, voltage_mean_v;

@@ -116,11 +116,12 @@ static int place(struct analysis *a, const struct measure_second *s, const struc
         if (at >= a->scan.end)
             break;
         if (at <= a->scan.first) {
-            n = 0;
-            marks[n++] = (struct mark){.n = a->scan.first, .x = (double)a->scan.first, .m = m->m, .set = true};
+            n = 1;
+            marks[0] = (struct mark){.n = a->scan.first, .x = (double)a->scan.first, .m = m->m, .set = true};
             continue;
         }
-        marks[n++] = (struct mark){.n = at, .x = x, .m = m->m, .set = m->set};
+        marks[n] = (struct mark){.n = at, .x = x, .m = m->m, .set = m->set};
+        n++;
     }
     free(a->scan.marks);
     a->scan.marks = marks;

@@ -93,6 +93,21 @@ static void check_loss(struct analysis *a) {
     }
 }
 
+/* By the modified z-score (Iglewicz and Hoaglin 1993), of four windows or more; x: their figures in order. */
+static void mark_outliers(struct analysis *a, const double *x, int n) {
+    double work[MEASURE_MAX_WINDOWS];
+    memcpy(work, x, (size_t)n * sizeof *work);
+    double mid = n > 0 ? measure_median(work, (size_t)n) : 0;
+    for (int i = 0; i < n; i++)
+        work[i] = fabs(x[i] - mid);
+    double mad = n > 0 ? measure_median(work, (size_t)n) : 0;
+    for (int k = 0, i = 0; k < a->r->n_windows && n >= 4; k++)
+        if (a->r->windows[k].usable) {
+            double off = fabs(x[i++] - mid);
+            a->r->windows[k].outlier = 0.6745 * off > a->cfg->outlier_z * mad && off > a->cfg->outlier_rel * fabs(mid);
+        }
+}
+
 static void check_spread(struct analysis *a) {
     const struct measure_result *r = a->r;
     double x[MEASURE_MAX_WINDOWS], at[MEASURE_MAX_WINDOWS], lo = INFINITY, hi = -INFINITY;
@@ -112,6 +127,7 @@ static void check_spread(struct analysis *a) {
             analysis_raise(a, MEASURE_R_EDGE_UNCERTAINTY, k, "window %d: the sampling grid moves the energy by up to %.3g %%", k,
                            100 * edge / fabs(w->energy_j));
     }
+    mark_outliers(a, x, n);
     if (n >= 2 && (hi - lo) / fabs(r->energy.median) > a->cfg->spread_rel * measure_d2(n) / measure_d2(5))
         analysis_raise(a, MEASURE_R_HIGH_SPREAD, -1, "the windows differ by %.3g %% of their median", 100 * (hi - lo) / fabs(r->energy.median));
     if (n >= 3) {

@@ -76,15 +76,16 @@ static void client_write(struct logic *l) {
     l->sent = 0;
 }
 
-static void reply(struct logic *l, const char *fmt, double v) {
-    char text[64];
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    int n = snprintf(text, sizeof text, fmt, v);
-#pragma GCC diagnostic pop
-    if (buf_put(&l->out, text, (size_t)n) < 0) {
+static void reply(struct logic *l, const char *text) {
+    if (buf_put(&l->out, text, strlen(text)) < 0) {
         client_close(l);
     }
+}
+
+static void reply_number(struct logic *l, double v) {
+    char text[64];
+    (void)snprintf(text, sizeof text, "%.0f\n", v);
+    reply(l, text);
 }
 
 static void stream_start(struct logic *l) {
@@ -102,21 +103,21 @@ static void stream_start(struct logic *l) {
 static void setting(struct logic *l, uint32_t *value, const char *arg) {
     if (*arg) {
         *value = (uint32_t)strtoul(arg, NULL, 10);
-        reply(l, "ok\n", 0);
+        reply(l, "ok\n");
     } else {
-        reply(l, "%.0f\n", (double)*value);
+        reply_number(l, (double)*value);
     }
 }
 
 static void samplerate(struct logic *l, const char *arg) {
     double asked = strtod(arg, NULL);
     if (!*arg) {
-        reply(l, "%.0f\n", l->rate_hz);
+        reply_number(l, l->rate_hz);
     } else if (asked >= 10 && asked <= RATE_MAX_HZ && !l->streaming) {
         l->rate_hz = BASE_HZ / floor(BASE_HZ / asked);
-        reply(l, "ok\n", 0);
+        reply(l, "ok\n");
     } else {
-        reply(l, "error: samplerate\n", 0);
+        reply(l, "error: samplerate\n");
     }
 }
 
@@ -128,7 +129,7 @@ static void command(struct logic *l, char *text) {
         arg = text + strlen(text);
     }
     if (strcmp(text, "version") == 0) {
-        reply(l, "BeagleLogic 1.0\n", 0);
+        reply(l, "BeagleLogic 1.0\n");
     } else if (strcmp(text, "samplerate") == 0) {
         samplerate(l, arg);
     } else if (strcmp(text, "sampleunit") == 0) {
@@ -144,7 +145,7 @@ static void command(struct logic *l, char *text) {
     } else if (strcmp(text, "close") == 0) {
         l->streaming = false;
     } else {
-        reply(l, "error: unknown command\n", 0);
+        reply(l, "error: unknown command\n");
     }
 }
 

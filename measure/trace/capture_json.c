@@ -69,7 +69,7 @@ static const struct field config_fields[] = {
     WORD(measure_config, rule, measure_rule_words), FIELD(measure_config, glitch_s, F_DOUBLE), FIELD(measure_config, min_windows, F_INT),
     FIELD(measure_config, min_window_s, F_DOUBLE), FIELD(measure_config, min_inferences, F_INT), FIELD(measure_config, idle_min_s, F_DOUBLE),
     FIELD(measure_config, idle_guard_s, F_DOUBLE), FIELD(measure_config, idle_block_s, F_DOUBLE), FIELD(measure_config, idle_drift_rel, F_DOUBLE),
-    FIELD(measure_config, range_near_share, F_DOUBLE), FIELD(measure_config, spread_rel, F_DOUBLE), FIELD(measure_config, steady_p, F_DOUBLE),
+    FIELD(measure_config, range_near_share, F_DOUBLE), FIELD(measure_config, spread_rel, F_DOUBLE), FIELD(measure_config, outlier_z, F_DOUBLE), FIELD(measure_config, outlier_rel, F_DOUBLE), FIELD(measure_config, steady_p, F_DOUBLE),
     FIELD(measure_config, steady_rel, F_DOUBLE), FIELD(measure_config, edge_rel, F_DOUBLE), FIELD(measure_config, host_clock_rel, F_DOUBLE),
     FIELD(measure_config, host_clock_s, F_DOUBLE), FIELD(measure_config, loss_block_s, F_DOUBLE), FIELD(measure_config, loss_samples, F_INT),
     FIELD(measure_config, loss_hold, F_INT), FIELD(measure_config, loss_margin_s, F_DOUBLE), FIELD(measure_config, loss_scatter_s, F_DOUBLE),

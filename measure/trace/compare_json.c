@@ -39,7 +39,7 @@ static int take_text(const json_t *o, const char *key, char *dst, size_t size, s
 
 static int take_line(const json_t *o, struct measure_component *c, struct err *reterr) {
     static const char *const distributions[] = {"normal", "rectangular", "t", NULL};
-    char type[4];
+    char type[4] = "";
     *c = (struct measure_component){0};
     int rc = take_text(o, "component", c->name, sizeof c->name, reterr);
     rc = rc == 0 ? take_text(o, "source", c->source, sizeof c->source, reterr) : rc;

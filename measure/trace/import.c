@@ -165,11 +165,13 @@ void import_fixed(struct import_value *v, double x, int digits) {
 }
 
 void import_shortest(struct import_value *v, double x) {
+    char text[sizeof v->computed] = "";
     for (int digits = 1; digits <= 17; digits++) {
-        snprintf(v->computed, sizeof v->computed, "%.*g", digits, x);
-        if (strtod(v->computed, NULL) == x)
+        snprintf(text, sizeof text, "%.*g", digits, x);
+        if (strtod(text, NULL) == x)
             break;
     }
+    memcpy(v->computed, text, sizeof text);
 }
 
 static void compare(struct import_session *s, const char *what, int window, const struct import_value *v) {

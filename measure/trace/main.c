@@ -64,6 +64,10 @@ static int complain(const struct err *e) {
     return 1;
 }
 
+static json_t *error_json(const struct err *e) {
+    return json_pack("{s:{s:s, s:s, s:s}}", "error", "code", err_word(e->code), "where", e->where, "text", e->text);
+}
+
 static int print_json(json_t *j) {
     if (!j) {
         fprintf(stderr, "jf-trace: out of memory\n");
@@ -212,7 +216,7 @@ static int import_document(const char *path, const struct options *o, struct imp
     if (traced)
         rc = import_trace_write(s, k, o->trace, &sum, &e);
     if (rc < 0) {
-        (void)print_json(json_pack("{s:{s:s, s:s, s:s}}", "error", "code", err_word(e.code), "where", e.where, "text", e.text));
+        (void)print_json(error_json(&e));
         return complain(&e);
     }
     json_t *doc = import_result_json(s);
@@ -335,8 +339,7 @@ static int cmd_export(const char *path, const struct options *o) {
     if (out && o->output && rc < 0)
         (void)remove(o->output);
     if (o->json && o->output)
-        (void)print_json(rc < 0 ? json_pack("{s:{s:s, s:s, s:s}}", "error", "code", err_word(e.code), "where", e.where, "text", e.text)
-                                : json_pack("{s:I}", "size", (json_int_t)size));
+        (void)print_json(rc < 0 ? error_json(&e) : json_pack("{s:I}", "size", (json_int_t)size));
     return rc < 0 ? complain(&e) : 0;
 }
 

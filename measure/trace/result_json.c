@@ -182,7 +182,8 @@ json_t *measure_windows_json(const struct measure_result *r) {
                               real(w->energy_j), "net_energy_j", real(w->net_energy_j), "charge_c", real(w->charge_c), "power_w", "mean",
                               real(w->power_mean_w), "peak", real(w->power_peak_w), "voltage_v", real(w->voltage_mean_v), "device_s", real(w->device_s),
                               "usable", w->usable, "reasons", codes_of(w->reasons));
-        int bad = put(o, "near_range_change", real(w->near_range_change));
+        int bad = put(o, "outlier", json_boolean(w->outlier));
+        bad |= put(o, "near_range_change", real(w->near_range_change));
         bad |= put(o, "clipped_samples", json_integer((json_int_t)w->clipped));
         bad |= put(o, "overrange_samples", json_integer((json_int_t)w->overrange));
         bad |= put(o, "spike_filtered_energy_j", real(w->spike_energy_j));

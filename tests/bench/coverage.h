@@ -15,21 +15,34 @@ struct coverage {
 };
 
 struct coverage_model {
-    const char *name;
+    const char *name, *what; /* what dominates */
     bool block; /* oscilloscope: acquisitions, one range, measured voltage */
+    enum measure_spec kind; /* of all limits below: rectangular half widths, or two sigma */
+    bool shared; /* the ranges' gain errors are one */
     double dt;
-    double gain[2], offset_a[2], step_a[2]; /* limits, per range */
+    double gain_below[2], gain[2], offset_below_a[2], offset_a[2]; /* limits [-below, +above] per range; below < 0: as above */
+    double step_a[2];
     double volt_gain, volt_offset, clock_ppm; /* limits */
+    double ohm, farad, farad_tol; /* shunt and the board's capacitance, its tolerance (rectangular) */
     double noise_a, scatter; /* per sample; relative, from window to window (the board's own) */
     double idle_a, active; /* idle current; factor on the usual active currents */
 };
+#define BOTH(a, b) {-1, -1}, {a, b}
 
-/* Lines of very different weight dominate in turn: a range's gain, offset, the windows' own scatter, voltage, idle. */
+/* Lines of very different weight dominate in turn. */
 static const struct coverage_model coverage_models[] = {
-    {"ppk2-like", false, 1e-4, {0.10, 0.10}, {2e-6, 2e-5}, {5e-6, 5e-5}, 0.02, 0, 50, 3e-5, 2e-4, 0.002, 1},
-    {"ppk2-calibrated", false, 1e-4, {0.002, 0.001}, {4e-6, 1e-5}, {0, 0}, 0.001, 0.002, 20, 5e-5, 1e-3, 0.002, 1},
-    {"scope-like", true, 1e-4, {0.01, 0}, {1e-4, 0}, {0, 0}, 0.01, 0.01, 50, 4e-4, 5e-4, 0.002, 1},
-    {"scope-scatter", true, 1e-4, {0.0004, 0}, {1e-6, 0}, {0, 0}, 0.0002, 0, 10, 1e-4, 1.2e-3, 0.002, 1},
+    {"ppk2-like", "a rectangular gain of 10 %, two ranges", false, MEASURE_SPEC_LIMIT, false, 1e-4, BOTH(0.10, 0.10), BOTH(2e-6, 2e-5), {5e-6, 5e-5}, 0.02, 0, 50, 0, 0, 0,
+     3e-5, 2e-4, 0.002, 1},
+    {"ppk2-tight", "gain, voltage, offset alike", false, MEASURE_SPEC_LIMIT, false, 1e-4, BOTH(0.002, 0.001), BOTH(4e-6, 1e-5), {0, 0}, 0.001, 0.002, 20, 0, 0, 0, 5e-5, 1e-3, 0.002, 1},
+    {"ppk2-one-sided", "limits of [-2 %, +8 %] and [-5, +40] uA, corrected by their middle", false, MEASURE_SPEC_LIMIT, false, 1e-4, {0.02, 0.01}, {0.08, 0.03}, {5e-6, 5e-6},
+     {4e-5, 4e-5}, {0, 0}, 0.005, 0, 50, 0, 0, 0, 3e-5, 2e-4, 0.002, 1},
+    {"ppk2-record", "a calibration record: two sigma, normal, with corrections", false, MEASURE_SPEC_K2, false, 1e-4, {-0.001, 0.002}, {0.005, 0.006}, {1e-6, 2e-6}, {3e-6, 8e-6}, {0, 0}, 0.001,
+     0.001, 10, 0, 0, 0, 3e-5, 2e-4, 0.002, 1},
+    {"ppk2-reference", "two ranges whose gains share one reference", false, MEASURE_SPEC_LIMIT, true, 1e-4, BOTH(0.02, 0.01), BOTH(1e-6, 1e-6), {0, 0}, 0.002, 0, 50, 0, 0, 0, 3e-5, 2e-4, 0.002, 1},
+    {"scope-like", "gain, offset, voltage; one range", true, MEASURE_SPEC_LIMIT, false, 1e-4, BOTH(0.01, 0), BOTH(1e-4, 0), {0, 0}, 0.01, 0.01, 50, 0, 0, 0, 4e-4, 5e-4, 0.002, 1},
+    {"scope-scatter", "five windows that scatter by 0.12 %", true, MEASURE_SPEC_LIMIT, false, 1e-4, BOTH(0.0004, 0), BOTH(1e-6, 0), {0, 0}, 0.0002, 0, 10, 0, 0, 0, 1e-4, 1.2e-3, 0.002, 1},
+    {"scope-smeared", "50 ohm and 200 uF known to 30 %: the charge at the windows' edges", true, MEASURE_SPEC_LIMIT, false, 1e-4, BOTH(0.0001, 0), BOTH(1e-6, 0), {0, 0}, 0.0001, 0, 10, 50, 2e-4, 0.3,
+     2e-5, 5e-5, 0.002, 1},
 };
 #define COVERAGE_MODELS ((int)(sizeof coverage_models / sizeof coverage_models[0]))
 
@@ -37,29 +50,43 @@ static inline double draw_limit(struct measure_rng *g, double half) {
     return half * (2 * measure_rng_uniform(g) - 1);
 }
 
+/* From the distribution that the budget's line of this kind declares. */
+static inline double draw_spec(struct measure_rng *g, enum measure_spec kind, double half) {
+    return kind == MEASURE_SPEC_K2 ? half / 2 * measure_rng_normal(g) : draw_limit(g, half);
+}
+
 static inline void coverage_instrument(struct synth *s, const struct coverage_model *m, struct measure_rng *g) {
     struct measure_instrument *in = &s->cap_.instrument;
+    double shared = draw_spec(g, m->kind, 1);
     in->block = m->block;
     in->n_ranges = m->block ? 1 : 2;
+    in->shared_reference = m->shared;
     in->marker_phase = -1;
     s->phi = measure_rng_uniform(g);
     s->auto_range = true;
     s->range_amp = m->block ? INFINITY : 0.005;
     for (int r = 0; r < in->n_ranges; r++) {
-        in->ranges[r] = (struct measure_range){.to_a = 1, .gain_rel = m->gain[r], .offset_a = m->offset_a[r], .resolution_a = m->step_a[r],
-                                               .kind = MEASURE_SPEC_LIMIT};
-        s->range_gain[r] = draw_limit(g, m->gain[r]);
-        s->range_offset[r] = draw_limit(g, m->offset_a[r]);
+        struct measure_range *range = &in->ranges[r];
+        bool one_sided = m->gain_below[0] >= 0 || m->gain_below[1] >= 0;
+        *range = (struct measure_range){.to_a = 1, .gain_rel = m->gain[r], .offset_a = m->offset_a[r], .resolution_a = m->step_a[r], .shunt_ohm = m->ohm, .kind = m->kind};
+        if (one_sided) {
+            measure_asymmetric(m->gain_below[r], m->gain[r], &range->gain_corr_rel, &range->gain_rel);
+            measure_asymmetric(m->offset_below_a[r], m->offset_a[r], &range->offset_corr_a, &range->offset_a);
+        }
+        s->range_gain[r] = range->gain_corr_rel + (m->shared ? shared * range->gain_rel : draw_spec(g, m->kind, range->gain_rel));
+        s->range_offset[r] = range->offset_corr_a + draw_spec(g, m->kind, range->offset_a);
         s->range_step[r] = m->step_a[r];
     }
     s->with_range = !m->block;
     in->voltage_gain_rel = m->volt_gain;
     in->voltage_offset_v = m->volt_offset;
-    in->voltage_kind = MEASURE_SPEC_LIMIT;
-    s->volt_reported = (s->volt - draw_limit(g, m->volt_offset)) / (1 + draw_limit(g, m->volt_gain));
+    in->voltage_kind = m->kind;
+    s->volt_reported = (s->volt - draw_spec(g, m->kind, m->volt_offset)) / (1 + draw_spec(g, m->kind, m->volt_gain));
     s->with_voltage = m->block;
     s->cap_.supply.voltage_v = s->volt_reported;
     s->cap_.supply.provenance = m->block ? MEASURE_VOLTAGE_MEASURED : MEASURE_VOLTAGE_SET;
+    s->cap_.supply.capacitance_f = m->farad;
+    s->cap_.supply.capacitance_tol_rel = m->farad_tol;
     in->clock_ppm = m->clock_ppm;
     in->period_s = s->dt / (1 + draw_limit(g, m->clock_ppm * 1e-6));
     s->noise_a = m->noise_a;
@@ -111,6 +138,8 @@ static inline int coverage_run(const struct coverage_model *m, uint64_t seed, ui
     s->seed = seed;
     coverage_instrument(s, m, &g);
     coverage_timeline(s, m, &g, n);
+    if (m->farad > 0)
+        synth_smear(s, m->ohm * m->farad * (1 + draw_limit(&g, m->farad_tol)));
     measure_config_init(&cfg);
     cfg.draws = draws;
     struct measure_source src = synth_source(s);
@@ -137,6 +166,9 @@ static inline int coverage_run(const struct coverage_model *m, uint64_t seed, ui
     free(r);
     return rc;
 }
+
+#define COVERAGE_DRAWS 20000
+#define COVERAGE_FIRST 40 /* runs of the first seed that the unit test repeats */
 
 static inline struct coverage coverage_of(const struct coverage_model *m, uint64_t seed, int runs, uint32_t draws) {
     struct coverage c = {0};

@@ -1,23 +1,31 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * The coverage study: how often U95 covers the truth. usage: coverage_study [runs per seed (100)] [draws (20000)] */
+ * The coverage study: how often U95 covers the truth, as rows of tests/bench/coverage.md. usage: coverage_study [runs per seed (100)] [model].
+ * Exit status 1: with 1000 runs or more, a share outside of 93 to 97 % for the first seed, of 92.4 to 97.6 % for its repeats. */
 #include "tests/bench/coverage.h"
 
 int main(int argc, char **argv) {
-    int runs = argc > 1 ? atoi(argv[1]) : 100;
-    uint32_t draws = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 20000;
+    int runs = argc > 1 ? atoi(argv[1]) : 100, bad = 0;
     static const uint64_t seeds[] = {1, 2, 3};
-    int worst = 100;
-    printf("%-16s %5s %6s %8s %8s %8s %10s %10s\n", "model", "seed", "runs", "valid", "gross %", "net %", "U95 gross", "U95 net");
-    for (int m = 0; m < COVERAGE_MODELS; m++)
-        for (int i = 0; i < 3; i++) {
-            struct coverage c = coverage_of(&coverage_models[m], seeds[i], runs, draws);
+    for (int i = 0; i < COVERAGE_MODELS; i++)
+        for (int k = 0; k < 3; k++) {
+            const struct coverage_model *m = &coverage_models[i];
+            if (argc > 2 && strcmp(argv[2], m->name) != 0)
+                continue;
+            struct coverage c = coverage_of(m, seeds[k], runs, COVERAGE_DRAWS);
             if (c.judged == 0)
                 return 1;
-            double g = 100.0 * c.gross / c.judged, n = 100.0 * c.net / c.judged;
-            printf("%-16s %5d %6d %8d %8.1f %8.1f %9.3f%% %9.3f%%\n", coverage_models[m].name, (int)seeds[i], c.runs, c.judged, g, n, 100 * c.u_rel_gross,
+            double g = 1000.0 * c.gross / c.judged, n = 1000.0 * c.net / c.judged;
+            printf("| %s | %s | %d | %d | %d | %.0f | %.0f | %.3f %% | %.3f %% |", m->name, m->what, (int)seeds[k], c.runs, c.judged, g, n, 100 * c.u_rel_gross,
                    100 * c.u_rel_net);
+            if (k == 0) {
+                struct coverage f = coverage_of(m, seeds[k], COVERAGE_FIRST, COVERAGE_DRAWS);
+                printf(" %d, %d, %d |\n", f.judged, f.gross, f.net);
+            } else {
+                printf(" - |\n");
+            }
             fflush(stdout);
-            worst = (int)fmin(worst, fmin(g, n));
+            double slack = k == 0 ? 20 : 26;
+            bad += fabs(g - 950) > slack || fabs(n - 950) > slack;
         }
-    return worst >= 90 || runs < 100 ? 0 : 1; /* fewer runs cannot tell */
+    return bad > 0 && runs >= 1000;
 }

@@ -68,6 +68,21 @@ static void test_good(void **state) {
     }
 }
 
+#define LOGIC(more, markers)                                                                                           \
+    "    logic: {driver: sigrok, sigrok_driver: beaglelogic, conn: tcp-raw/127.0.0.1/9, " more                        \
+    "mapping: {markers: [" markers "]}}\n"
+#define PPK2                                                                                                           \
+    "      mode: source                              # the PPK2 feeds the board\n"                                           \
+    "      mapping:\n"
+
+static void test_logic(void **state) {
+    (void)state;
+    struct conf_mistakes m = {0};
+    int line;
+    assert_int_equal(load_changed(PPK2 "        markers: [D0, D1, D2, D3, D4]\n", PPK2 "        markers: [D0]\n" LOGIC("", "a, b, c, d, e"), &m, &line), 0);
+    conf_mistakes_done(&m);
+}
+
 static void test_mistakes(void **state) {
     (void)state;
     static const struct {
@@ -92,6 +107,12 @@ static void test_mistakes(void **state) {
         {"      serial: VB-A", "      serial: VB-A\n      serial: VB-A", "benches[0].board.serial", "appears twice"},
         {"VBOARD000000000000000002", "VBOARD000000000000000001", "benches[1].probe.serial",
          "used by benches[0].probe.serial"},
+        {"    supply:\n", LOGIC("", "a, b, c, d, e") "    supply:\n", "benches[0].logic", "an analyzer that streams"},
+        {PPK2 "        markers: [D0, D1, D2, D3, D4]\n", PPK2 "        markers: [D0]\n" LOGIC("sync_line: 1, ", "a, b, c, d, e"), "benches[2].logic.sync_line",
+         "must see line 0"},
+        {PPK2 "        markers: [D0, D1, D2, D3, D4]\n", PPK2 "        markers: [D0]\n" LOGIC("", "a, b"), "benches[2].logic.mapping.markers", "five lines"},
+        {PPK2 "        markers: [D0, D1, D2, D3, D4]\n", PPK2 "        markers: [D0]\n" LOGIC("voltage_v: 3, ", "a, b, c, d, e"), "benches[2].logic.voltage_v",
+         "is not known here"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct conf_mistakes m = {0};
@@ -100,7 +121,7 @@ static void test_mistakes(void **state) {
         int found = 0;
         for (int k = 0; k < m.n; k++) {
             found += strcmp(m.items[k].field, cases[i].field) == 0 && strstr(m.items[k].text, cases[i].text) &&
-                     abs(m.items[k].line - line) <= 2 && m.items[k].column > 1;
+                     abs(m.items[k].line - line) <= 3 && m.items[k].column > 1;
         }
         if (found != 1) {
             conf_mistakes_print(&m, stderr);
@@ -140,7 +161,7 @@ static void test_expand(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_good), cmocka_unit_test(test_mistakes),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_good), cmocka_unit_test(test_logic), cmocka_unit_test(test_mistakes),
                                        cmocka_unit_test(test_not_yaml), cmocka_unit_test(test_expand)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,6 +20,7 @@
 
 struct synth_level { /* holds from t until the next one's t */
     double t, amp;
+    double lag; /* with tau_s: the analyzer's current at t */
     uint8_t m;
 };
 
@@ -32,6 +33,7 @@ struct synth {
     struct synth_level *lv;
     size_t n, cap;
     double t_end;
+    double tau_s; /* > 0: a shunt and a capacitance on the board's side: the analyzer's current follows with this time constant (synth_smear) */
     /* instrument errors: reported = true * (1 + gain) + offset + noise, quantized by step */
     double noise_a, gain, offset_a, step_a;
     int noise_hold; /* samples that share one draw of the noise; 0: 1 */
@@ -180,6 +182,22 @@ struct synth_cursor {
     size_t i;
 };
 
+/* From now on the analyzer sees the load's current through a lag; all levels must be there. In closed form, level by level. */
+static inline void synth_smear(struct synth *s, double tau_s) {
+    s->tau_s = tau_s;
+    for (size_t i = 0; i < s->n; i++)
+        s->lv[i].lag = i == 0 ? s->lv[0].amp
+                              : s->lv[i - 1].amp + (s->lv[i - 1].lag - s->lv[i - 1].amp) * exp(-(s->lv[i].t - s->lv[i - 1].t) / tau_s);
+}
+
+/* Charge that passes the analyzer over [a, b) inside level l. */
+static inline double synth_charge(const struct synth *s, const struct synth_level *l, double a, double b) {
+    double q = (b - a) * l->amp;
+    if (s->tau_s > 0)
+        q += (l->lag - l->amp) * s->tau_s * (exp(-(a - l->t) / s->tau_s) - exp(-(b - l->t) / s->tau_s));
+    return q;
+}
+
 /* Mean current over [a, b), marker byte at time m. */
 static inline double synth_mean(const struct synth *s, struct synth_cursor *c, double a, double b) {
     while (c->i + 1 < s->n && s->lv[c->i + 1].t <= a)
@@ -188,7 +206,7 @@ static inline double synth_mean(const struct synth *s, struct synth_cursor *c, d
     for (size_t i = c->i; i < s->n && t < b; i++) {
         double end = i + 1 < s->n ? s->lv[i + 1].t : INFINITY;
         double to = end < b ? end : b;
-        q += (to - t) * s->lv[i].amp;
+        q += synth_charge(s, &s->lv[i], t, to);
         t = to;
     }
     return q / (b - a);

@@ -482,6 +482,12 @@ static void uncertainty_unknown(void **state) {
     b->s.cap_.instrument.n_ranges = 0;
     expect(b, MEASURE_R_UNCERTAINTY_UNKNOWN, 0, MEASURE_SUSPECT);
     b = bed_usual();
+    b->s.cap_.supply.provenance = MEASURE_VOLTAGE_STATED; /* and no tolerance: never zero */
+    go(b);
+    assert_true(b->r.reasons[MEASURE_R_UNCERTAINTY_UNKNOWN].raised && isnan(b->r.energy.u95));
+    synth_done(&b->s);
+    free(b);
+    b = bed_usual();
     b->s.cap_.instrument.clock_ppm = -1;
     expect(b, MEASURE_R_UNCERTAINTY_UNKNOWN, 0, MEASURE_SUSPECT);
     b = bed_usual();
@@ -605,6 +611,24 @@ static void high_spread(void **state) {
     free(b);
 }
 
+static void outliers_are_marked_and_kept(void **state) {
+    (void)state;
+    struct bed *b = varying((const double[]){1, 1.004, 1.0001, 0.9999, 1.0002});
+    go(b);
+    for (int k = 0; k < W; k++)
+        assert_int_equal(b->r.windows[k].outlier, k == 1);
+    assert_int_equal(b->r.n_usable, W);
+    assert_true(b->r.energy.mean > b->r.energy.median * 1.0005); /* it is in the mean */
+    synth_done(&b->s);
+    free(b);
+    b = varying((const double[]){1, 1.0004, 1.0001, 0.9997, 1.0002});
+    go(b);
+    for (int k = 0; k < W; k++)
+        assert_false(b->r.windows[k].outlier);
+    synth_done(&b->s);
+    free(b);
+}
+
 static void not_steady(void **state) {
     (void)state;
     expect(varying((const double[]){1, 1.001, 1.002, 1.003, 1.004}), MEASURE_R_NOT_STEADY, 0, MEASURE_SUSPECT);
@@ -655,7 +679,7 @@ int main(void) {
         T(marker_missing), T(marker_surplus), T(marker_glitch), T(marker_swapped), T(marker_parity), T(inference_count), T(stage_code), T(window_cut),
         T(short_window), T(clock_mismatch), T(clock_by_host_and_unchecked), T(board_reports), T(debug_residue_judges_net_only), T(supply),
         T(uncertainty_unknown), T(environment), T(edge_uncertainty), T(no_idle), T(short_stretches_do_not_count), T(net_insignificant), T(idle_drift),
-        T(high_spread), T(not_steady), T(contradictions_are_errors),
+        T(high_spread), T(outliers_are_marked_and_kept), T(not_steady), T(contradictions_are_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
