@@ -297,6 +297,12 @@ def lists(t):
     code, text, _ = call("matrix", *models, "--json")
     d = json.loads(text)["models"]
     same = all(check(f"{MODELS}/{m['model']}", row["target"])[1]["verdict"] == row["verdict"] for m in d[:2] for row in m["targets"])
+    code, text, _ = call("matrix", *models, "--summary")
+    cells = {x.split()[0]: x.split()[1:] for x in text.splitlines() if x.split(" ")[0] in [f["target"] for f in d[0]["targets"]]}
+    words = {"legal": "legal", "legal-with-cpu-fallback": "cpu", "undecided": "?", "illegal": "no"}
+    want = {f["target"]: [words[r["verdict"]] if r["verdict"] != "illegal" or r["verdict_requantized"] == "illegal" else "scales" for m in d for r in m["targets"] if r["target"] == f["target"]]
+            for f in d[0]["targets"]}
+    t.check(code == 0 and cells == want, "matrix --summary: the same verdicts in one word", (cells, want))
     t.check(len(d) == 4 and all(len(m["targets"]) == len(files) for m in d) and same, "matrix --json: the verdicts that check gives", "")
     with open(f"{TARGETS}/README.md", encoding="utf-8") as f:
         readme = f.read()
