@@ -173,18 +173,29 @@ static int plan_jobs(struct build *b, struct err *reterr) {
     return most <= TOOLCHAIN_MAX_ARGS ? 0 : err_set(reterr, JF_E_TOO_LARGE, "board %s: a command of more than %d words", board->name, TOOLCHAIN_MAX_ARGS);
 }
 
+/* What stands between prefix` and ' at the next place in text; the place behind the quote, or NULL. */
+static const char *quoted(const char *text, const char *prefix, char *dst, size_t size) {
+    const char *at = strstr(text, prefix);
+    if (!at) {
+        return NULL;
+    }
+    at += strlen(prefix);
+    size_t n = strcspn(at, "'\n");
+    (void)snprintf(dst, size, "%.*s", (int)n, at);
+    return at[n] == '\'' ? at + n + 1 : NULL;
+}
+
 /* "section `.bss' will not fit in region `RAM'" and "region `RAM' overflowed by 123 bytes", as GNU ld says. */
 static int explain_link(const char *text, const char *board, struct err *reterr) {
-    char section[64] = "", region[64];
-    unsigned long long bytes;
-    const char *at = strstr(text, "section `");
-    if (at && sscanf(at, "section `%63[^']' will not fit", section) != 1) {
-        section[0] = '\0';
+    static const char overflowed[] = " overflowed by ";
+    char section[64], region[64];
+    if (!quoted(text, "section `", section, sizeof section)) {
+        (void)snprintf(section, sizeof section, "a section");
     }
-    at = strstr(text, "region `");
-    for (; at; at = strstr(at + 1, "region `")) {
-        if (sscanf(at, "region `%63[^']' overflowed by %llu bytes", region, &bytes) == 2) {
-            return err_set(reterr, JF_E_TOO_LARGE, "it does not fit on %s: %s exceeds %s by %llu bytes", board, section[0] ? section : "a section", region, bytes);
+    for (const char *at = text; (at = quoted(at, "region `", region, sizeof region)) != NULL;) {
+        if (strncmp(at, overflowed, sizeof overflowed - 1) == 0) {
+            unsigned long long bytes = strtoull(at + sizeof overflowed - 1, NULL, 10);
+            return err_set(reterr, JF_E_TOO_LARGE, "it does not fit on %s: %s exceeds %s by %llu bytes", board, section, region, bytes);
         }
     }
     return 0;
@@ -221,24 +232,33 @@ static int explain(const struct build *b, int r, const char *text, struct err *r
     return err_prefix(reterr, "board %s: %s", board->name, line[0] ? line : "no message");
 }
 
-static uint64_t unit_of(const char *s) {
-    return strcmp(s, "GB") == 0 ? UINT64_C(1) << 30 : strcmp(s, "MB") == 0 ? UINT64_C(1) << 20 : strcmp(s, "KB") == 0 ? UINT64_C(1) << 10 : UINT64_C(1);
+/* "105 KB": the number times its unit; *at moves behind it. False: not such a thing. */
+static bool amount(const char **at, uint64_t *ret_bytes) {
+    static const char units[] = "BKMG";
+    char *end;
+    unsigned long long v = strtoull(*at, &end, 10);
+    const char *unit = end != *at && end[0] == ' ' && end[1] ? strchr(units, end[1]) : NULL;
+    if (!unit) {
+        return false;
+    }
+    *ret_bytes = (uint64_t)v << (10 * (unit - units));
+    *at = end + (end[1] == 'B' ? 2 : 3);
+    return true;
 }
 
 /* The table of ld --print-memory-usage: "   FLASH:   105 KB   2 MB   5.13%"; ld shortens only what divides evenly. */
 static void read_usage(const struct board *board, const char *text, struct firmware_report *r) {
-    for (const char *line = text; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
-        char name[32], used_unit[4], size_unit[4];
-        unsigned long long used, size;
-        if (sscanf(line, " %31[^: \n]: %llu %3s %llu %3s", name, &used, used_unit, &size, size_unit) != 5 || used == 0 || r->n_regions == FIRMWARE_MAX_REGIONS) {
+    for (const char *line = text; line && *line && r->n_regions < FIRMWARE_MAX_REGIONS; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
+        struct firmware_region *g = &r->regions[r->n_regions];
+        const char *name = line + strspn(line, " "), *at = name + strcspn(name, ":\n");
+        int n = (int)(at - name);
+        if (*at++ != ':' || n == 0 || !amount(&at, &g->used_bytes) || !amount(&at, &g->size_bytes) || g->used_bytes == 0) {
             continue;
         }
-        struct firmware_region *g = &r->regions[r->n_regions++];
-        (void)snprintf(g->name, sizeof g->name, "%s", name);
-        g->flash = board_has(&board->flash, name);
-        g->used_bytes = used * unit_of(used_unit);
-        g->size_bytes = size * unit_of(size_unit);
+        (void)snprintf(g->name, sizeof g->name, "%.*s", n, name);
+        g->flash = board_has(&board->flash, g->name);
         *(g->flash ? &r->flash_bytes : &r->ram_bytes) += g->used_bytes;
+        r->n_regions++;
     }
 }
 

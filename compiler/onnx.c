@@ -288,6 +288,9 @@ static int graph_input(struct onnx_cx *cx, const Onnx__ValueInfoProto *info, str
     if (!type || !type->shape || !type->has_elem_type || (type->elem_type != FLOAT && type->elem_type != INT8 && type->elem_type != UINT8)) {
         return onnx_unsupported(reterr, "input '%s' has to be a float, int8 or uint8 tensor of a known shape", shown(info->name));
     }
+    if (!info->name || !info->name[0]) {
+        return err_set(reterr, JF_E_PARSE, "an input without a name");
+    }
     int rank = (int)type->shape->n_dim;
     int32_t dims[IR_MAX_DIMS] = {0};
     if (type->shape->n_dim < 1 || type->shape->n_dim > IR_MAX_DIMS) {

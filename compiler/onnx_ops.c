@@ -46,10 +46,11 @@ struct sliding {
     int32_t k[2], stride[2], dil[2], pad[4]; /* pad: top, left, bottom, right */
 };
 
-/* kernel_shape, strides, dilations, pads, auto_pad of a node over `spatial` axes; one axis becomes the second of two. */
+/* kernel_shape, strides, dilations, pads, auto_pad of a node over `spatial` axes (1 or 2); one axis becomes the second of two. kernel: the weights'
+ * sizes, or NULL. */
 static int sliding(struct onnx_cx *cx, const struct ir_tensor *x, int spatial, const int32_t *kernel, struct sliding *ret_s, struct err *reterr) {
     const Onnx__NodeProto *n = cx->node;
-    int32_t k[2] = {kernel ? kernel[0] : 0, kernel ? kernel[1] : 0}, st[2] = {1, 1}, dil[2] = {1, 1}, pads[4] = {0, 0, 0, 0};
+    int32_t k[2] = {kernel ? kernel[0] : 0, kernel && spatial > 1 ? kernel[1] : 0}, st[2] = {1, 1}, dil[2] = {1, 1}, pads[4] = {0, 0, 0, 0};
     int r = onnx_attr_ints(n, "kernel_shape", spatial, k, reterr);
     r = r < 0 ? r : onnx_attr_ints(n, "strides", spatial, st, reterr);
     r = r < 0 ? r : onnx_attr_ints(n, "dilations", spatial, dil, reterr);

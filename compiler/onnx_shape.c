@@ -488,8 +488,8 @@ static int op_resize(struct onnx_cx *cx, struct err *reterr) {
     nd->align_corners = align;
     nd->half_pixel = half;
     nd->size[0] = (int32_t)hw[0], nd->size[1] = (int32_t)hw[1];
+    t = &cx->m->tensors[x.tensor]; /* the new tensor may have moved all of them */
     int32_t shape[4] = {t->shape[0], (int32_t)hw[0], (int32_t)hw[1], t->shape[3]};
-    t = &cx->m->tensors[x.tensor];
     if (ir_set_shape(&cx->m->tensors[nd->output], 4, shape) < 0) {
         return err_set(reterr, JF_E_PARSE, "too many elements");
     }

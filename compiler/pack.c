@@ -18,7 +18,7 @@ struct matrix {
     bool *constant; /* rows that count as 0: see fold() */
 };
 
-static int8_t weight(const struct matrix *m, int32_t row, int32_t col) {
+static int weight(const struct matrix *m, int32_t row, int32_t col) {
     return row < m->rows && col < m->cols && !m->constant[row] ? m->at[(size_t)row * (size_t)m->row_step + (size_t)col * (size_t)m->col_step] : 0;
 }
 
@@ -37,7 +37,7 @@ static int pack_weights(const struct matrix *m, int32_t rows, int32_t cols, stru
         for (int32_t col = 0; col < m->cols; col += cols) {
             for (int32_t r = row; r < row + rows; r++) {
                 for (int32_t c = col; c < col + cols; c++) {
-                    *to++ = weight(m, r, c);
+                    *to++ = (int8_t)weight(m, r, c);
                 }
             }
         }
@@ -65,14 +65,14 @@ static bool fold(const struct matrix *m, const struct jfk_requant *q, const int3
     for (int32_t row = 0; row < m->rows; row++) {
         int64_t sum = 0, size = 0, b = bias ? bias[row] : 0;
         for (int32_t col = 0; col < m->cols; col++) {
-            int32_t w = weight(m, row, col);
+            int w = weight(m, row, col); /* -128..127 */
             sum += w;
             size += w < 0 ? -w : w;
         }
         size *= most;
         n->bias[row] = (int32_t)(uint32_t)(b - zp * sum);
-        bool small = !limit || llabs(b) + size < ACCUMULATOR_LIMIT || q->scale || q->shift[row] >= 0;
-        if (!small && !fold_constant(m, row, q, b - size, b + size, n)) {
+        bool small = !limit || llabs(b) + size < ACCUMULATOR_LIMIT || q->scale || q->shift[row < n->n_mult ? row : 0] >= 0;
+        if (!small && (n->n_mult != m->rows || !fold_constant(m, row, q, b - size, b + size, n))) {
             return false;
         }
     }
@@ -110,9 +110,10 @@ static int pack_node(struct matrix m, const struct order *o, const struct jfk_re
 }
 
 static int pack(const struct lowered_node *l, enum isa isa, struct packed_node *n) {
-    static const struct order conv[] = {[ISA_DSP] = {ISA_DSP, 2, 4, true}, [ISA_MVE] = {ISA_MVE, 4, 16, false}};
-    static const struct order depthwise[] = {[ISA_DSP] = {ISA_DSP, 4, 1, true}, [ISA_MVE] = {ISA_MVE, 0, 1, false}};
-    static const struct order dense[] = {[ISA_DSP] = {ISA_DSP, 4, 4, false}, [ISA_MVE] = {ISA_MVE, 4, 16, false}};
+    static const struct order conv[] = {{ISA_DSP, 2, 4, true}, {ISA_MVE, 4, 16, false}};
+    static const struct order depthwise[] = {{ISA_DSP, 4, 1, true}, {ISA_MVE, 0, 1, false}};
+    static const struct order dense[] = {{ISA_DSP, 4, 4, true}, {ISA_MVE, 4, 16, false}};
+    const int which = isa == ISA_DSP ? 0 : 1;
     const struct jfk_conv *c = &l->k.conv;
     const struct jfk_dense *d = &l->k.dense;
     const struct jfk_add *a = &l->k.add;
@@ -121,16 +122,16 @@ static int pack(const struct lowered_node *l, enum isa isa, struct packed_node *
         int32_t cols = taps * c->in_c;
         const struct matrix m = {c->weights, c->out_c, cols, cols, 1, NULL};
         n->scratch_bytes = isa == ISA_DSP ? JFD_CONV_SCRATCH(cols, c->in_c) : JFV_CONV_SCRATCH(cols);
-        return pack_node(m, &conv[isa], &c->rq, l->channels, c->bias, c->in_zp, n);
+        return pack_node(m, &conv[which], &c->rq, l->channels, c->bias, c->in_zp, n);
     }
     if (l->kernel == KERNEL_DEPTHWISE && c->depth_mult == 1) {
         const struct matrix m = {c->weights, c->out_c, taps, 1, c->out_c, NULL};
         n->scratch_bytes = isa == ISA_DSP ? JFD_DEPTHWISE_SCRATCH(taps, c->in_c) : JFV_DEPTHWISE_SCRATCH(taps, c->in_c);
-        return pack_node(m, &depthwise[isa], &c->rq, l->channels, c->bias, c->in_zp, n);
+        return pack_node(m, &depthwise[which], &c->rq, l->channels, c->bias, c->in_zp, n);
     }
     if (l->kernel == KERNEL_DENSE && d->w_zp == 0) {
         const struct matrix m = {d->weights, d->out_n, d->in_n, d->in_n, 1, NULL};
-        return pack_node(m, &dense[isa], &d->rq, l->channels, d->bias, d->in_zp, n);
+        return pack_node(m, &dense[which], &d->rq, l->channels, d->bias, d->in_zp, n);
     }
     if (l->kernel == KERNEL_ADD && isa == ISA_DSP) {
         n->isa = a->out_mult != 0 && !a->spread && a->a_shift <= 0 && a->b_shift <= 0 && a->out_shift <= 0 ? ISA_DSP : ISA_PORTABLE;

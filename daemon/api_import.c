@@ -134,9 +134,14 @@ static void put_result(struct api_call *c, struct taken *t, const char *session,
     char *text = answer ? json_dumps(answer, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
     json_decref(answer);
     const struct store_result_new n = {r, t->windows, t->n_windows, t->trace.id[0] ? &t->trace : NULL};
+    if (!text) {
+        take_back(c, t, session, new_session, JF_E_NOMEM);
+        api_problem(c, 500, "out-of-memory", "", "no memory for the answer");
+        return;
+    }
     idem->answer = text;
     idem->status = 201;
-    int rc = text ? store_results_add(c->a->store, &n, 1, idem->key[0] ? idem : NULL, &e) : err_set(&e, JF_E_NOMEM, "no memory");
+    int rc = store_results_add(c->a->store, &n, 1, idem->key[0] ? idem : NULL, &e);
     if (rc == 0) {
         c->rp->status = 201;
         c->rp->content_type = "application/json";

@@ -113,7 +113,7 @@ static bool take_name(struct api_call *c, struct store_model *m) {
 /* ---- requests ------------------------------------------------------------------------------------------------------- */
 void api_model_post(struct api_call *c) {
     struct store_model m = {.size = (int64_t)c->rq->body_size}, have;
-    const char *format, *tool;
+    const char *format = "", *tool;
     struct err e = {0};
     json_t *doc = NULL;
     int r = c->rq->body_size == 0 ? err_set(&e, JF_E_PARSE, "the body is empty; the model's bytes are expected")

@@ -35,13 +35,9 @@ static enum way way_of(const struct jfk_requant *q, int32_t channels) {
     return q->act_min == -128 && q->act_max == 127 ? WAY_SHORT : WAY_CLAMPED;
 }
 
-/* q is a copy of p->rq that the caller holds: what is written through a byte pointer could otherwise change it, and it would be read again each
- * time. The short ways: twice an accumulator below 2^30, high part rounded (SaturatingRoundingDoublingHighMul); then half away from zero. */
-static inline __attribute__((always_inline)) int8_t finish(enum way way, const struct jfk_conv *p, const struct jfk_requant *q, int32_t channel, int32_t acc) {
-    if (way == WAY_LONG) {
-        return jfk_requantize(&p->rq, acc, channel);
-    }
-    int32_t right = -q->shift[channel], v = jfd_high_mul((int32_t)((uint32_t)acc * 2u), q->mult[channel]);
+/* The short ways: twice an accumulator below 2^30, high part rounded (SaturatingRoundingDoublingHighMul); then half away from zero. */
+static inline __attribute__((always_inline)) int8_t scaled(enum way way, const struct jfk_requant *q, int32_t mult, int32_t right, int32_t acc) {
+    int32_t v = jfd_high_mul((int32_t)((uint32_t)acc * 2u), mult);
     v += v >> 31;
     v = ((v + (int32_t)((UINT32_C(1) << right) >> 1)) >> right) + q->out_zp;
     if (way == WAY_SHORT) {
@@ -50,6 +46,15 @@ static inline __attribute__((always_inline)) int8_t finish(enum way way, const s
     }
     v = v < q->act_min ? q->act_min : v;
     return (int8_t)(v > q->act_max ? q->act_max : v);
+}
+
+/* q is a copy of the caller's, original is what the model has: what is written through a byte pointer could otherwise change it, and it would be read
+ * again each time. */
+static inline __attribute__((always_inline)) int8_t finish(enum way way, const struct jfk_requant *original, const struct jfk_requant *q, int32_t channel, int32_t acc) {
+    if (way == WAY_LONG) {
+        return jfk_requantize(original, acc, channel);
+    }
+    return scaled(way, q, q->mult[channel], -q->shift[channel], acc);
 }
 
 /* acc[channel*2 + cell] += the dot products of two channels' weights (bytes, as in jf_dsp.h) with two cells' patches, over groups*4 taps. A group of
@@ -164,11 +169,11 @@ static inline __attribute__((always_inline)) void cells_by(enum way way, const s
         int32_t b0 = bias[oc], b1 = pair ? bias[oc + 1] : 0;
         int32_t acc[4] = {b0, b0, b1, b1};
         dot_2x2(acc, w, patches, groups);
-        next[oc] = finish(way, p, &q, oc, acc[1]);
-        int8_t first = finish(way, p, &q, oc, acc[0]);
+        next[oc] = finish(way, &p->rq, &q, oc, acc[1]);
+        int8_t first = finish(way, &p->rq, &q, oc, acc[0]);
         if (pair) {
-            next[oc + 1] = finish(way, p, &q, oc + 1, acc[3]);
-            out[oc + 1] = finish(way, p, &q, oc + 1, acc[2]);
+            next[oc + 1] = finish(way, &p->rq, &q, oc + 1, acc[3]);
+            out[oc + 1] = finish(way, &p->rq, &q, oc + 1, acc[2]);
         }
         out[oc] = first;
     }
@@ -251,10 +256,10 @@ static inline __attribute__((always_inline)) void depthwise4(enum way way, const
                          : [c] "r"(c), [at] "r"(at), [w] "r"(w)
                          : "memory");
     }
-    out[c] = finish(way, p, q, c, a0);
-    out[c + 1] = finish(way, p, q, c + 1, a1);
-    out[c + 2] = finish(way, p, q, c + 2, a2);
-    out[c + 3] = finish(way, p, q, c + 3, a3);
+    out[c] = finish(way, &p->rq, q, c, a0);
+    out[c + 1] = finish(way, &p->rq, q, c + 1, a1);
+    out[c + 2] = finish(way, &p->rq, q, c + 2, a2);
+    out[c + 3] = finish(way, &p->rq, q, c + 3, a3);
 }
 
 static inline __attribute__((always_inline)) void depthwise_by(enum way way, const struct jfk_conv *p, const int8_t *const *at, int8_t *out) {
@@ -273,7 +278,7 @@ static inline __attribute__((always_inline)) void depthwise_by(enum way way, con
         for (int32_t t = 0; t < taps_n; t++) {
             acc += at[t][c + i] * w[4 * t + i];
         }
-        out[c + i] = finish(way, p, &q, c + i, acc);
+        out[c + i] = finish(way, &p->rq, &q, c + i, acc);
     }
 }
 
@@ -313,41 +318,91 @@ void jfd_depthwise(const struct jfk_conv *p, const int8_t *in, int8_t *out, void
     }
 }
 
-/* Four outputs of one row of inputs; n4 inputs in whole groups, then the rest. */
-static inline void dense4(const int8_t *in, int32_t n, const int8_t *w, int32_t acc[4]) {
-    int32_t a0 = acc[0], a1 = acc[1], a2 = acc[2], a3 = acc[3];
-    for (; n >= 4; n -= 4, in += 4, w += 16) {
-        uint32_t x = load32(in), w0 = load32(w), w1 = load32(w + 4), w2 = load32(w + 8), w3 = load32(w + 12);
-        int16x2_t xe = even16(x), xo = odd16(x);
-        a0 = __smlad(xo, odd16(w0), __smlad(xe, even16(w0), a0));
-        a1 = __smlad(xo, odd16(w1), __smlad(xe, even16(w1), a1));
-        a2 = __smlad(xo, odd16(w2), __smlad(xe, even16(w2), a2));
-        a3 = __smlad(xo, odd16(w3), __smlad(xe, even16(w3), a3));
+/* acc[output] += the dot products of four outputs' weights (as in jf_dsp.h) with groups*4 inputs. */
+__attribute__((naked, noinline)) static void dot_4x1(int32_t *acc __attribute__((unused)), const int8_t *w __attribute__((unused)), const int8_t *in __attribute__((unused)),
+                                                     int32_t groups __attribute__((unused))) {
+    __asm__ volatile(".macro jfd_output sum, weights\n"
+                     "sxtb16 lr, \\weights\n"
+                     "sxtb16 \\weights, \\weights, ror #8\n"
+                     "smlad \\sum, lr, r12, \\sum\n"
+                     "smlad \\sum, \\weights, r0, \\sum\n"
+                     ".endm\n"
+                     ".macro jfd_four\n"
+                     "ldr r0, [r2], #4\n"
+                     "ldmia r1!, {r4-r7}\n"
+                     "sxtb16 r12, r0\n"
+                     "sxtb16 r0, r0, ror #8\n"
+                     "jfd_output r8, r4\n"
+                     "jfd_output r9, r5\n"
+                     "jfd_output r10, r6\n"
+                     "jfd_output r11, r7\n"
+                     ".endm\n"
+                     "push {r0, r4-r11, lr}\n"
+                     "ldm r0, {r8-r11}\n"
+                     "lsrs r3, r3, #1\n"
+                     "bcc 1f\n"
+                     "jfd_four\n"
+                     "1: lsrs r3, r3, #1\n"
+                     "bcc 2f\n"
+                     "jfd_four\n"
+                     "jfd_four\n"
+                     "2: cmp r3, #0\n"
+                     "beq 4f\n"
+                     "3: jfd_four\n"
+                     "jfd_four\n"
+                     "jfd_four\n"
+                     "jfd_four\n"
+                     "subs r3, r3, #1\n"
+                     "bne 3b\n"
+                     "4: pop {r0}\n"
+                     "stm r0, {r8-r11}\n"
+                     "pop {r4-r11, pc}\n"
+                     ".purgem jfd_output\n"
+                     ".purgem jfd_four\n");
+}
+
+/* one: the same scale for all outputs, rq_step 0. */
+static inline __attribute__((always_inline)) void dense_by(enum way way, int one, const struct jfk_dense *p, const int8_t *in, int8_t *out) {
+    const struct jfk_requant q = p->rq;
+    const int32_t *bias = p->bias;
+    const int8_t *w = p->weights;
+    int32_t n = p->in_n, out_n = p->out_n, groups = n / 4, mult = q.mult[0], right = -q.shift[0];
+    for (int32_t o = 0; o < out_n; o += 4, w += 4 * JFD_PATCH(n)) {
+        int32_t left = out_n - o < 4 ? out_n - o : 4;
+        int32_t acc[4];
+        if (left == 4) {
+            __builtin_memcpy(acc, bias + o, sizeof acc);
+        } else { /* what is there, again in the places of what is not */
+            for (int32_t i = 0; i < 4; i++) {
+                acc[i] = bias[i < left ? o + i : o];
+            }
+        }
+        dot_4x1(acc, w, in, groups);
+        for (int32_t k = 4 * groups; k < n; k++) {
+            for (int32_t i = 0; i < 4; i++) {
+                acc[i] += in[k] * w[16 * groups + 4 * i + k % 4];
+            }
+        }
+        if (one && left == 4) {
+            out[o] = scaled(way, &q, mult, right, acc[0]);
+            out[o + 1] = scaled(way, &q, mult, right, acc[1]);
+            out[o + 2] = scaled(way, &q, mult, right, acc[2]);
+            out[o + 3] = scaled(way, &q, mult, right, acc[3]);
+            continue;
+        }
+        for (int32_t i = 0; i < left; i++) {
+            out[o + i] = jfk_requantize(&p->rq, acc[i], (o + i) * p->rq_step);
+        }
     }
-    for (int32_t i = 0; i < n; i++) {
-        a0 += in[i] * w[i];
-        a1 += in[i] * w[4 + i];
-        a2 += in[i] * w[8 + i];
-        a3 += in[i] * w[12 + i];
-    }
-    acc[0] = a0;
-    acc[1] = a1;
-    acc[2] = a2;
-    acc[3] = a3;
 }
 
 void jfd_dense(const struct jfk_dense *p, const int8_t *in, int8_t *out) {
+    int one = p->rq_step == 0 && way_of(&p->rq, 1) != WAY_LONG;
     for (int32_t b = 0; b < p->batch; b++, in += p->in_n, out += p->out_n) {
-        const int8_t *w = p->weights;
-        for (int32_t o = 0; o < p->out_n; o += 4, w += 4 * JFD_PATCH(p->in_n)) {
-            int32_t acc[4], left = p->out_n - o < 4 ? p->out_n - o : 4;
-            for (int32_t i = 0; i < 4; i++) {
-                acc[i] = i < left ? p->bias[o + i] : 0;
-            }
-            dense4(in, p->in_n, w, acc);
-            for (int32_t i = 0; i < left; i++) {
-                out[o + i] = jfk_requantize(&p->rq, acc[i], (o + i) * p->rq_step);
-            }
+        if (one) {
+            dense_by(WAY_CLAMPED, 1, p, in, out);
+        } else {
+            dense_by(WAY_LONG, 0, p, in, out);
         }
     }
 }

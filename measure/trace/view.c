@@ -215,10 +215,13 @@ static json_t *column(const struct trace_pixel *px, int points, int which) {
 int trace_view(struct trace_reader *r, double from_s, double to_s, int points, json_t **ret_view, struct err *reterr) {
     json_t *edges = json_array(), *gaps = json_array(), *segments = json_array();
     struct trace_pixel *px = calloc(points >= 1 && points <= TRACE_VIEW_MAX_POINTS ? (size_t)points : 1, sizeof *px);
-    int cut = 0, rc = trace_resolve_span(r, &from_s, &to_s, reterr);
     double dt = r->info.period_s;
-    if (rc == 0 && (!px || !edges || !gaps || !segments))
+    int cut = 0, rc;
+    if (!px || !edges || !gaps || !segments) {
         rc = err_set(reterr, JF_E_NOMEM, "no memory for the view");
+        goto out;
+    }
+    rc = trace_resolve_span(r, &from_s, &to_s, reterr);
     if (rc == 0)
         rc = trace_pixels(r, from_s, to_s, points, px, reterr);
     if (rc == 0 && (r->info.channels & TRACE_MARKERS))
@@ -234,6 +237,7 @@ int trace_view(struct trace_reader *r, double from_s, double to_s, int points, j
         if (!*ret_view)
             rc = err_set(reterr, JF_E_NOMEM, "no memory for the view");
     }
+out:
     free(px);
     json_decref(edges);
     json_decref(gaps);

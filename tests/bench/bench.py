@@ -17,6 +17,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "e2e"))
+import bench_kernels  # noqa: E402
 from lab import BUILD, FINAL, MODELS, ROOT, Lab, Problem, median  # noqa: E402
 
 SAME = 2_000_000  # samples for joulefarm, sigrok-cli and memcpy alike
@@ -330,6 +331,7 @@ def cpu(fig, directory, _args, length=60.0):
 
 
 GROUPS = {
+    "kernels": (bench_kernels.kernels, bench_kernels.NAMES),
     "pipeline": (pipeline, ["pipeline_samples_per_s", "write_samples_per_s", "pipeline_against_memcpy", "pipeline_long_samples_per_s",
                             "decode_samples_per_s", "analysis_samples_per_s", "analysis_against_c_sum", "trace_bytes_per_sample", "trace_bytes_against_sr"]),
     "trace": (trace, ["trace_write_samples_per_s", "trace_write_codes_per_s", "trace_write_against_disk", "trace_noise_bytes", "trace_codes_bytes",

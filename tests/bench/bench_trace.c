@@ -30,7 +30,7 @@ static int print(json_t *j) {
 static int bench_write(const char *path, int64_t n, const char *kind) {
     const struct trace_header h = {.period_s = 1e-6, .voltage_v = VOLT};
     struct trace_writer *w;
-    struct trace_summary sum;
+    struct trace_summary sum = {0};
     struct err e = {0};
     float *x = data_make(kind);
     if (!x)
@@ -75,7 +75,7 @@ static int stats_latency(struct trace_reader *r, const struct trace_info *in, do
     }
     *ret_median = data_median(t, REPEATS);
     *ret_worst = t[REPEATS - 1];
-    int64_t from = in->samples / 3 + 12345 % in->samples / 2, to = from + (in->samples < 30000000 ? in->samples / 10 : 3000000);
+    int64_t from = in->samples / 3, to = from + (in->samples < 30000000 ? in->samples / 10 : 3000000);
     struct measure_source src;
     long double sum = 0, out = 0;
     trace_reader_source(r, &src);
@@ -147,8 +147,11 @@ static int bench_limits(const char *path, int64_t n) {
     float *x = data_make("noise"), *y = malloc(DATA_PERIOD * sizeof *y);
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644), failed = 0;
     double sum = 0;
-    if (!x || !y || fd < 0)
+    if (!x || !y || fd < 0) {
+        free(x);
+        free(y);
         return 1;
+    }
     memset(y, 0, DATA_PERIOD * sizeof *y);
     double t = data_now();
     for (int i = 0; i < 16; i++)

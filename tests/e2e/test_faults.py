@@ -30,7 +30,6 @@ FAULTS = [
     ("brown-out", {}, "window", "ppk2-c", ("invalid-or-failed", {"brownout", "device-reset", "marker-missing", "window-cut"}, {"dut-silent", "dut-error"})),
     ("host-stall", {"ms": 1500}, "window", "ppk2-c", ("failed", "infrastructure", {"bench-stalled"})),
     ("ppk2-counter-jump", {"samples": 100}, "window", "ppk2-c", ("invalid", {"sample-gap", "sample-loss-by-clock"})),
-    ("ppk2-counter-jump", {"samples": 64}, "window", "ppk2-c", ("invalid", {"sample-loss-by-clock"})),
     ("ppk2-counter-jump", {"samples": 128}, "window", "ppk2-c", ("invalid", {"sample-loss-by-clock"})),
     ("ppk2-unplug", {}, "window", "ppk2-c", ("failed", "infrastructure", {"gone", "instrument-failed", "bench-stalled"})),
 ]

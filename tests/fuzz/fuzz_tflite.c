@@ -1,35 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Fuzz target: the TensorFlow Lite reader, the passes, lowering and (for small models) one run on the host. */
-#include <stdint.h>
-#include <stdlib.h>
-
-#include "compiler/lower.h"
-#include "compiler/passes.h"
 #include "compiler/tflite.h"
+#include "tests/fuzz/fuzz_model.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Multiply-accumulates of a node, roughly: enough to leave out runs that would only take long. */
-static double work(const struct ir_model *m) {
-    double sum = 0;
-    for (int i = 0; i < m->n_nodes; i++) {
-        const struct ir_node *n = &m->nodes[i];
-        double k = 1;
-        if (n->op == IR_CONV || n->op == IR_DEPTHWISE || n->op == IR_DENSE) {
-            k = m->tensors[n->inputs[1]].elements;
-        } else if (n->op == IR_AVERAGE_POOL || n->op == IR_MAX_POOL) {
-            k = (double)n->filter_h * n->filter_w;
-        } else if (n->op == IR_MEAN) {
-            k = (double)m->tensors[n->inputs[0]].elements / m->tensors[n->output].elements;
-        }
-        sum += (double)m->tensors[n->output].elements * k * n->n_outputs;
-    }
-    return sum;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct ir_model m;
-    struct program p;
     struct err e = {0};
     if (tflite_read(data, size, &m, &e) < 0) {
         if (!e.text[0]) {
@@ -37,17 +14,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         }
         return 0;
     }
-    if (ir_optimize(&m, (enum ir_passes)(size >> 1 & 1 ? IR_PASSES_ROUNDING : IR_PASSES_EXACT), NULL, &e) < 0 && !e.text[0]) {
-        abort();
-    }
-    if (!e.text[0] && work(&m) < 1e7 && program_build(&m, (enum numerics)(size & 1), &p, &e) == 0) {
-        int8_t *arena = calloc(1, (size_t)p.arena_bytes + 1);
-        if (arena) {
-            program_run(&p, arena, NULL, NULL);
-        }
-        free(arena);
-        program_done(&p);
-    }
-    ir_done(&m);
+    fuzz_model(&m, size);
     return 0;
 }

@@ -161,10 +161,12 @@ def transpose(r):
 def strided_slice(r):
     """What Python's own slices say; ends beyond the tensor, negative steps, masks, dropped axes."""
     while True:
-        shape = shape_of(r, 1, 4, 6)
+        shape = shape_of(r, 1, 4, 9)
         begin, end, step, masks, slices, out = [], [], [], [0, 0, 0], [], []
         for d, n in enumerate(shape):
             b, e, s = r.randint(-n, n - 1), r.randint(-n - 1, n + 2), r.choice([1, 1, 2, 3, -1, -2])
+            if (e - b) * s < 0 and r.random() < 0.8:  # mostly the way the step goes
+                b, e = max(-n, min(e, n - 1)), b
             drop, no_begin, no_end = r.random() < 0.15, r.random() < 0.2, r.random() < 0.2
             if drop:
                 masks[2] |= 1 << d
