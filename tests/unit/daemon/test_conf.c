@@ -47,8 +47,8 @@ static int load_changed(const char *what, const char *by, struct conf_mistakes *
 
 static void test_good(void **state) {
     (void)state;
-    static const char *const files[] = {"config/demo.yaml", "config/nucleo-ppk2.yaml"};
-    for (int i = 0; i < 2; i++) {
+    static const char *const files[] = {"config/demo.yaml", "config/nucleo-ppk2.yaml", "config/nucleo-ppk2-logic.yaml"};
+    for (int i = 0; i < 3; i++) {
         struct conf *c = NULL;
         struct conf_mistakes m = {0};
         struct err e = {0};
