@@ -207,10 +207,12 @@ install: all
 help:
 	@echo 'make            build everything into build/'
 	@echo 'make demo       three virtual benches, four models, a table, a page (DEMO_EXIT=1: end after the table)'
+	@echo 'make paper      the campaign "paper": nine models, a table and the matrix of targets (PAPER_ARGS=--help)'
 	@echo 'make check      rules, unit, contract, replay, oracle, fuzz seeds, end to end'
 	@echo 'make check-asan check-tsan lint fuzz (FUZZ_S=300) soak bench install'
 
 # module-specific rules live beside this file's generic ones; each is short and owned by its module
+-include compiler/models/models.mk
 -include firmware/firmware.mk
 -include db/db.mk
 -include daemon/daemon.mk

@@ -302,8 +302,9 @@ void cmd_result_print(const json_t *r) {
         show_reasons(r);
         return;
     }
-    printf("gross     %s per inference, U95 %s (k = %.3g)\n", show_si(show_number(r, "energy_per_inference_j.median"), "J", a),
-           show_si(show_number(r, "energy_per_inference_j.u95"), "J", b), show_number(r, "energy_per_inference_j.k"));
+    double u95 = show_number(r, "energy_per_inference_j.u95");
+    (void)snprintf(k, sizeof k, " (k = %.3g)", show_number(r, "energy_per_inference_j.k"));
+    printf("gross     %s per inference, U95 %s%s\n", show_si(show_number(r, "energy_per_inference_j.median"), "J", a), isfinite(u95) ? show_si(u95, "J", b) : "unknown", isfinite(u95) ? k : "");
     if (isfinite(show_number(r, "net_energy_per_inference_j.median"))) {
         printf("net       %s per inference, U95 %s, idle %s\n", show_si(show_number(r, "net_energy_per_inference_j.median"), "J", a),
                show_si(show_number(r, "net_energy_per_inference_j.u95"), "J", b), show_si(show_number(r, "idle_power_w"), "W", k));

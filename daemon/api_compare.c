@@ -142,7 +142,11 @@ static void refuse(struct api_call *c, const struct comparison *x, int b, const 
 static bool compare_pair(struct api_call *c, const struct comparison *x, int b, json_t *pairs) {
     struct err e = {0};
     struct compare_result *r = malloc(sizeof *r);
-    int rc = r ? compare_results(&x->in[0].side, &x->in[b].side, &x->cfg, r, &e) : err_set(&e, JF_E_NOMEM, "no memory");
+    if (!r) {
+        api_problem(c, 500, "out-of-memory", "", "no memory for the comparison");
+        return false;
+    }
+    int rc = compare_results(&x->in[0].side, &x->in[b].side, &x->cfg, r, &e);
     if (rc < 0) {
         api_problem(c, 500, err_word(e.code), "?results", e.text);
     } else if (r->refused) {

@@ -25,15 +25,19 @@ struct order {
     struct err err;
 };
 
+static void order_free(struct order *o) {
+    reanalysis_free(o->r);
+    (void)pthread_cond_destroy(&o->ended);
+    (void)pthread_mutex_destroy(&o->lock);
+    free(o);
+}
+
 static void leave(struct order *o) {
     (void)pthread_mutex_lock(&o->lock);
     bool last = --o->holders == 0;
     (void)pthread_mutex_unlock(&o->lock);
     if (last) {
-        reanalysis_free(o->r);
-        (void)pthread_cond_destroy(&o->ended);
-        (void)pthread_mutex_destroy(&o->lock);
-        free(o);
+        order_free(o);
     }
 }
 
@@ -133,6 +137,8 @@ void api_reanalyze(struct api_call *c) {
     int rc = store_result_get(c->a->store, c->id, &source, &e);
     if (rc == 0 && !source.trace[0]) {
         api_problem(c, 409, "no-trace", "", "this result has no stored trace: there is nothing to analyse again");
+    } else if (rc == 0 && source.origin == STORE_ORIGIN_IMPORTED) { /* its trace holds samples, not how they were taken */
+        api_problem(c, 422, "unsupported", "", "an imported session is computed by its own runner's rule: import it again instead");
     } else if (rc == 0) {
         rc = reanalysis_new(body, &source, c->a->conf->data_dir, c->a->clock, &r, &e);
     }
@@ -153,10 +159,10 @@ void api_reanalyze(struct api_call *c) {
     }
     const struct shop_order order = {work, drop, o};
     if (shop_post(c->a->shop, &order, &e) < 0) {
-        leave(o);
+        order_free(o); /* nobody else knows it */
         api_error(c, &e);
-    } else {
-        answer(c, o);
+        return;
     }
+    answer(c, o);
     leave(o);
 }

@@ -93,7 +93,8 @@ static int check(struct build *x, struct err *reterr) {
     struct tool_end end;
     json_t *answer = NULL, *v;
     size_t i, n = 0;
-    (void)snprintf(target, sizeof target, "%s", word(type, "core"));
+    const char *chip = word(type, "target");
+    (void)snprintf(target, sizeof target, "%s", chip[0] ? chip : word(type, "core"));
     for (char *p = target; *p; p++) {
         *p = (char)tolower((unsigned char)*p);
     }

@@ -255,6 +255,7 @@ const struct conf_field conf_board_table[] = {
     TEXT("title", true),
     TEXT("mcu", true),
     TEXT("core", false),
+    TEXT("target", false),
     WORD("start", "power_cycle|probe_reset", true, NULL),
     WORD("markers", "mlperf|phases", true, NULL),
     MAP("clock", clock_fields, true),

@@ -78,8 +78,11 @@ int store_model_get(struct store *s, const char *id, struct store_model *ret_m, 
 int store_model_list(struct store *s, const char *below, int limit, struct store_model **ret_m, struct err *reterr) {
     limit = limit < 1 ? 1 : limit > STORE_LIST_MAX ? STORE_LIST_MAX : limit;
     struct store_model *list = calloc((size_t)limit, sizeof *list);
+    if (!list) {
+        return err_set(reterr, JF_E_NOMEM, "no memory for models");
+    }
     sqlite3 *db;
-    int n = 0, r = list ? engine_read_begin(s, &db, reterr) : err_set(reterr, JF_E_NOMEM, "no memory for models");
+    int n = 0, r = engine_read_begin(s, &db, reterr);
     if (r < 0) {
         free(list);
         return r;
@@ -237,8 +240,11 @@ int store_build_get(struct store *s, const char *id, struct store_build *ret_b, 
 
 int store_build_list(struct store *s, const char *model, int state, struct store_build **ret_b, struct err *reterr) {
     struct store_build *list = calloc(STORE_LIST_MAX, sizeof *list);
+    if (!list) {
+        return err_set(reterr, JF_E_NOMEM, "no memory for builds");
+    }
     sqlite3 *db;
-    int n = 0, r = list ? engine_read_begin(s, &db, reterr) : err_set(reterr, JF_E_NOMEM, "no memory for builds");
+    int n = 0, r = engine_read_begin(s, &db, reterr);
     if (r < 0) {
         free(list);
         return r;

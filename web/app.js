@@ -221,6 +221,7 @@ function showResult() {
     "Drag to zoom, double click for all. Keys: arrows, Page Up and Down for windows, Home for all.";
   for (const a of $("exports").children) a.href = `${api}/results/${r.id}/export?as=${a.textContent}`;
   for (const id of ["plot", "tools", "again", "trace-stats", "hint"]) $(id).hidden = !r.trace;
+  for (const id of ["rule-label", "rule", "analyse"]) $(id).hidden = r.origin === "imported"; // its own runner's rule made it
   $("no-trace").hidden = Boolean(r.trace);
   $("download").href = r.trace ? `${api}/traces/${r.trace}/content` : "";
   $("download").download = `${nameOf(r)}-${r.id}.jft`;

@@ -13,16 +13,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from lab import BENCHES, FINAL, MODELS, ROOT, Lab, match_truth, truth_energy_per_inference  # noqa: E402
-
-
-def si(value, unit):
-    if value is None:
-        return "-"
-    for scale, prefix in ((1, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n")):
-        if abs(value) >= scale:
-            return f"{value / scale:.4g} {prefix}{unit}"
-    return f"{value:.3g} {unit}"
+from lab import BENCHES, FINAL, MODELS, ROOT, Lab, match_truth, si, truth_energy_per_inference  # noqa: E402
 
 
 def make_row(lab, model, bench, job):

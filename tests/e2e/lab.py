@@ -289,3 +289,32 @@ def match_truth(windows, truth_windows):
 
 def truth_energy_per_inference(windows, run):
     return median([t["energy_j"] / w["inferences"] for w, t in zip(windows, run)])
+
+
+def idle_after(window, idles):
+    """Power of the sleep behind a truth window: its stretch's first quiet part. A later one may be a warm-up, which is as quiet when it is long."""
+    parts = [i["quiet"][0]["mean_power_w"] for i in idles if abs(i["from_s"] - window["to_s"]) < 1e-6 and i["quiet"]]
+    return parts[-1] if parts else None
+
+
+def net_truth(windows, run, bench):
+    """E - P_idle*T per inference, P_idle from the truth's sleep before (but for the first) and after each window."""
+    idles, nets, before = bench.truth("idle"), [], None
+    for w, t in zip(windows, run):
+        after = idle_after(t, idles)
+        if after is None:
+            return None
+        p = after if before is None else (before + after) / 2
+        nets.append((t["energy_j"] - p * t["duration_s"]) / w["inferences"])
+        before = after
+    return median(nets)
+
+
+def si(value, unit):
+    """As a person writes it: "5.71 mJ"."""
+    if value is None:
+        return "-"
+    for scale, prefix in ((1, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n"), (1e-12, "p")):
+        if abs(value) >= scale:
+            return f"{value / scale:.4g} {prefix}{unit}"
+    return f"{value:.3g} {unit}"

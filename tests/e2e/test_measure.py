@@ -9,21 +9,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from lab import BUILD, Lab, Tap, match_truth, median, truth_energy_per_inference  # noqa: E402
-
-
-def net_truth(windows, run, bench):
-    """E - P_idle*T, P_idle from the truth's idle stretches before and after each window."""
-    idles = [t for t in bench.truth("idle")]
-    nets = []
-    for w, t in zip(windows, run):
-        before = [i for i in idles if i["to_s"] <= t["from_s"] + 1e-6]
-        after = [i for i in idles if i["from_s"] >= t["to_s"] - 1e-6]
-        if not before or not after:
-            return None
-        p = (before[-1]["mean_power_w"] + after[0]["mean_power_w"]) / 2
-        nets.append((t["energy_j"] - p * t["duration_s"]) / w["inferences"])
-    return median(nets)
+from lab import BUILD, Lab, Tap, match_truth, net_truth, truth_energy_per_inference  # noqa: E402
 
 
 def check_bench(tap, lab, name, firmware):

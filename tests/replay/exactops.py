@@ -32,6 +32,13 @@ def spread(shape, place):
     return at(shape, [p if n > 1 else 0 for n, p in zip(shape, tail)])
 
 
+def sum_multipliers(kind, sa, sb, so):
+    """Of both operands and of the sum. SUB's quotients are single precision."""
+    single = f32 if kind == "sub" else float
+    twice = single(2 * max(sa, sb))
+    return [multiplier(single(q)) for q in (sa / twice, sb / twice, twice / single(2 ** 20 * so))]
+
+
 def binary(kind, a, b, out_shape, c):
     """c: sa za sb zb so zo act; kind add, sub or mul."""
     (sha, va), (shb, vb) = a, b
@@ -39,9 +46,7 @@ def binary(kind, a, b, out_shape, c):
     if kind == "mul":
         me = multiplier(c["sa"] * c["sb"] / c["so"])
     else:
-        single = f32 if kind == "sub" else float
-        twice = single(2 * max(c["sa"], c["sb"]))
-        ma, mb, mo = (multiplier(single(q)) for q in (c["sa"] / twice, c["sb"] / twice, twice / single(2 ** 20 * c["so"])))
+        ma, mb, mo = sum_multipliers(kind, c["sa"], c["sb"], c["so"])
     for p in places(out_shape):
         x, y = va[spread(sha, p)] - c["za"], vb[spread(shb, p)] - c["zb"]
         if kind == "mul":

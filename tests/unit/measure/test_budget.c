@@ -8,34 +8,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 
-#include "tests/unit/measure/synth.h"
-
-static const struct synth_inference usual = {.amp = {0.010, 0.030, 0.012, 0.015, 0.008}, .s = {0.0005, 0.006, 0.0004, 0.001, 0.0003}};
-
-static void near_rel(double got, double want, double rel) {
-    if (!(fabs(got - want) <= rel * fabs(want)))
-        fail_msg("got %.9g, want %.9g within %g", got, want, rel);
-}
-
-static struct measure_result *run(struct synth *s) {
-    struct measure_config cfg;
-    struct measure_source src = synth_source(s);
-    struct measure_result *r = calloc(1, sizeof *r);
-    struct err e = {0};
-    measure_config_init(&cfg);
-    cfg.draws = 2000;
-    assert_non_null(r);
-    if (measure_run(&src, &s->cap_, &cfg, r, &e) < 0)
-        fail_msg("measure_run: %s (%s)", e.text, e.where);
-    return r;
-}
-
-static const struct measure_component *line_of(const struct measure_figure_stat *f, const char *name) {
-    for (int i = 0; i < f->n_budget; i++)
-        if (strcmp(f->budget[i].name, name) == 0)
-            return &f->budget[i];
-    return NULL;
-}
+#include "tests/unit/measure/judge.h"
 
 /* Five windows of n inferences whose edges all lie at the same place of the sampling grid, `share` of a cell behind its beginning. */
 static void on_the_grid(struct synth *s, uint32_t n, double share) {
@@ -73,7 +46,7 @@ static void limits_on_one_side(void **state) {
     s.range_amp = 0.005; /* idle in range 0 */
     s.range_gain[1] = 0.03; /* true = reported * (1 + gain) + offset */
     s.range_offset[1] = 1e-4;
-    struct measure_result *r = run(&s);
+    struct measure_result *r = judge(&s, NULL);
     double e = truth_per_inference(&s, 50), t = (s.win[0].t1 - s.win[0].t0) / 50;
     near_rel(r->energy.median, e, 1e-4);
     near_rel(r->idle.power_w, 0.006, 1e-5); /* the other range is as it was */
@@ -102,7 +75,7 @@ static void voltage_is_corrected(void **state) {
         s.with_voltage = measured;
         s.cap_.supply.voltage_v = s.volt_reported;
         s.cap_.supply.provenance = measured ? MEASURE_VOLTAGE_MEASURED : MEASURE_VOLTAGE_SET;
-        struct measure_result *r = run(&s);
+        struct measure_result *r = judge(&s, NULL);
         near_rel(r->energy.median, truth_per_inference(&s, 50), 1e-4);
         near_rel(r->voltage_v, 3.0, 1e-6);
         free(r);
@@ -134,7 +107,7 @@ static void burden_where_the_plane_is_behind_the_shunt(void **state) {
             qq += usual.amp[i] * usual.amp[i] * usual.s[i];
             t += usual.s[i];
         }
-        struct measure_result *r = run(&s);
+        struct measure_result *r = judge(&s, NULL);
         near_rel(r->energy.median, 3.0 * q - (cases[c].subtracted ? ohm * qq : 0), 3e-4);
         near_rel(r->idle.power_w, 3.0 * 0.002 - (cases[c].subtracted ? ohm * 0.002 * 0.002 : 0), 1e-5);
         assert_int_equal(r->quality.burden_subtracted, cases[c].subtracted);
@@ -156,9 +129,9 @@ static void rc_of_windows_and_stages(void **state) {
     on_the_grid(&s, 1, 1e-6);
     s.cap_.instrument.ranges[0].shunt_ohm = ohm;
     s.cap_.supply.capacitance_f = 0;
-    struct measure_result *plain = run(&s);
+    struct measure_result *plain = judge(&s, NULL);
     s.cap_.supply.capacitance_f = farad;
-    struct measure_result *r = run(&s);
+    struct measure_result *r = judge(&s, NULL);
     double sum = 0, edge = 3.0 * farad * ohm;
     /* input from 10/4 mA to 30/10, inference to 12/30, output to 15/12, post to 8/15: means of both sides */
     static const double level[] = {0.007, 0.020, 0.021, 0.0135, 0.0115};
@@ -200,18 +173,18 @@ static void rc_in_the_budget(void **state) {
     s.cap_.supply.capacitance_tol_rel = 0.2;
     /* edges: the mean of the two cells about them is (4 + 30)/2 and (30 + 8)/2 mA */
     double want = v * farad * ohm * (0.019 - 0.017) / 40, energy = v * 0.030 * (0.001 + 40 * 0.008) / 40;
-    struct measure_result *r = run(&s);
+    struct measure_result *r = judge(&s, NULL);
     near_rel(r->energy.median - energy, want, 0.15);
     near_rel(line_of(&r->energy, "capacitance")->u, want * 0.2 / sqrt(3), 0.15);
     assert_string_equal(line_of(&r->energy, "capacitance")->distribution, "rectangular");
     free(r);
     s.cap_.supply.capacitance = MEASURE_C_MAX; /* a bound only: nothing is corrected, all of it is uncertain */
-    r = run(&s);
+    r = judge(&s, NULL);
     near_rel(r->energy.median, energy, 1e-6);
     near_rel(line_of(&r->energy, "capacitance")->u, want / sqrt(3), 0.15);
     free(r);
     s.cap_.supply.capacitance = MEASURE_C_UNKNOWN;
-    r = run(&s);
+    r = judge(&s, NULL);
     assert_false(r->energy.u_known || r->net.u_known);
     assert_true(isnan(r->energy.u95));
     assert_true(r->reasons[MEASURE_R_UNCERTAINTY_UNKNOWN].raised);
@@ -228,7 +201,7 @@ static void fewer_than_three_windows(void **state) {
     struct synth s;
     synth_init(&s, 1e-4, 3.0);
     synth_usual(&s, 2, 50, &usual, 0.002, 4);
-    struct measure_result *r = run(&s);
+    struct measure_result *r = judge(&s, NULL);
     const struct measure_component *c = line_of(&r->energy, "predicted scatter");
     assert_non_null(c);
     assert_null(line_of(&r->energy, "scatter"));
@@ -247,7 +220,7 @@ static void locked_to_the_grid(void **state) {
     struct synth s;
     synth_init(&s, 1.0 / 8192, 3.0);
     on_the_grid(&s, 50, 0.3);
-    struct measure_result *r = run(&s);
+    struct measure_result *r = judge(&s, NULL);
     assert_true(r->energy.stddev < 1e-9 * r->energy.median);
     const struct measure_component *c = line_of(&r->energy, "grid lock");
     assert_non_null(c);
@@ -265,14 +238,14 @@ static void quantization_without_dither(void **state) {
     synth_usual(&s, 5, 50, &flat, 0.002, 4);
     s.step_a = s.cap_.instrument.ranges[0].resolution_a = 50e-6;
     s.noise_a = 5e-6;
-    struct measure_result *r = run(&s);
+    struct measure_result *r = judge(&s, NULL);
     double t = (s.win[0].t1 - s.win[0].t0) / 50;
     assert_non_null(line_of(&r->energy, "quantization[0]"));
     near_rel(line_of(&r->energy, "quantization[0]")->u, 3.0 * t * 50e-6 / sqrt(12), 1e-3);
     assert_true(fabs(r->energy.median - truth_per_inference(&s, 50)) > 1e-5 * 3.0 * t); /* it is there: 20 or 30 uA off */
     free(r);
     s.noise_a = 50e-6; /* dithered: it averages out */
-    r = run(&s);
+    r = judge(&s, NULL);
     assert_null(line_of(&r->energy, "quantization[0]"));
     near_rel(r->energy.median, truth_per_inference(&s, 50), 1e-4);
     free(r);
@@ -288,7 +261,7 @@ static void ranges_that_share_a_reference(void **state) {
     s.auto_range = s.with_range = true;
     s.range_amp = 0.020;
     s.cap_.instrument.ranges[0].gain_rel = s.cap_.instrument.ranges[1].gain_rel = 0.01;
-    struct measure_result *r = run(&s);
+    struct measure_result *r = judge(&s, NULL);
     double e = r->energy.median, part = 0.25, q3 = sqrt(3);
     near_rel(line_of(&r->energy, "gain[0]")->u, 0.01 / q3 * e * part, 0.02);
     near_rel(line_of(&r->energy, "gain[1]")->u, 0.01 / q3 * e * (1 - part), 0.02);
@@ -296,7 +269,7 @@ static void ranges_that_share_a_reference(void **state) {
     near_rel(r->quality.range_share[1], 0.5, 0.02);
     free(r);
     s.cap_.instrument.shared_reference = true; /* added linearly */
-    r = run(&s);
+    r = judge(&s, NULL);
     assert_null(line_of(&r->energy, "gain[0]"));
     near_rel(line_of(&r->energy, "gain")->u, 0.01 / q3 * e, 1e-3);
     free(r);
@@ -317,7 +290,7 @@ static void idle_noise_is_correlated(void **state) {
         s.noise_a = 2e-4;
         s.noise_hold = hold;
         s.seed = 100 + (uint64_t)i;
-        struct measure_result *r = run(&s);
+        struct measure_result *r = judge(&s, NULL);
         assert_int_equal(r->idle.n, 2);
         double off = r->idle.power_w - 0.006;
         sum2 += off * off;
@@ -352,7 +325,7 @@ static void spread_alarm_scales_with_the_windows(void **state) {
                 synth_idle(&s, 1.2, 0.002);
             }
             synth_hold(&s, 4, 0.002, 1);
-            struct measure_result *r = run(&s);
+            struct measure_result *r = judge(&s, NULL);
             assert_int_equal(r->reasons[MEASURE_R_HIGH_SPREAD].raised, above);
             free(r);
             synth_done(&s);

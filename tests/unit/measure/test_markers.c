@@ -8,22 +8,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 
-#include "tests/unit/measure/synth.h"
-
-static const struct synth_inference usual = {.amp = {0.010, 0.030, 0.012, 0.015, 0.008}, .s = {0.0005, 0.006, 0.0004, 0.001, 0.0003}};
-
-static struct measure_result *run(struct synth *s, const struct measure_config *asked) {
-    struct measure_config cfg;
-    struct measure_source src = synth_source(s);
-    struct measure_result *r = calloc(1, sizeof *r);
-    struct err e = {0};
-    assert_non_null(r);
-    measure_config_init(&cfg);
-    cfg.draws = 1000;
-    if (measure_run(&src, &s->cap_, asked ? asked : &cfg, r, &e) < 0)
-        fail_msg("measure_run: %s (%s)", e.text, e.where);
-    return r;
-}
+#include "tests/unit/measure/judge.h"
 
 /* Exactly this code, for these windows, among all that are not notes. Frees. */
 static void only(struct synth *s, struct measure_result *r, enum measure_code code, uint64_t windows, enum measure_verdict verdict) {
@@ -81,7 +66,7 @@ static void mlperf_glitch(void **state) {
     struct synth s;
     mlperf(&s, false);
     pulse(&s, floor((s.win[2].t0 + 0.1) / s.dt) * s.dt, s.dt); /* one sample */
-    only(&s, run(&s, NULL), MEASURE_R_MARKER_GLITCH, 1u << 2, MEASURE_INVALID);
+    only(&s, judge(&s, NULL), MEASURE_R_MARKER_GLITCH, 1u << 2, MEASURE_INVALID);
 }
 
 static void mlperf_surplus_and_missing(void **state) {
@@ -89,12 +74,12 @@ static void mlperf_surplus_and_missing(void **state) {
     struct synth s;
     mlperf(&s, false);
     pulse(&s, s.win[1].t0 + 0.1, 0.001);
-    only(&s, run(&s, NULL), MEASURE_R_MARKER_SURPLUS, 1u << 1, MEASURE_INVALID);
+    only(&s, judge(&s, NULL), MEASURE_R_MARKER_SURPLUS, 1u << 1, MEASURE_INVALID);
     mlperf(&s, false);
     for (size_t i = 0; i < s.n; i++)
         if (fabs(s.lv[i].t - s.win[4].t1) < 1e-9)
             s.lv[i].m = 1;
-    only(&s, run(&s, NULL), MEASURE_R_MARKER_MISSING, 1u << 4, MEASURE_INVALID);
+    only(&s, judge(&s, NULL), MEASURE_R_MARKER_MISSING, 1u << 4, MEASURE_INVALID);
 }
 
 static void mlperf_window_cut(void **state) {
@@ -102,10 +87,10 @@ static void mlperf_window_cut(void **state) {
     struct synth s;
     mlperf(&s, true);
     s.acq[3].to = s.win[3].t1 - 0.02; /* the acquisition ends before the closing edge */
-    only(&s, run(&s, NULL), MEASURE_R_WINDOW_CUT, 1u << 3, MEASURE_INVALID);
+    only(&s, judge(&s, NULL), MEASURE_R_WINDOW_CUT, 1u << 3, MEASURE_INVALID);
     mlperf(&s, true);
     s.n_acq = 4; /* the last one was never recorded */
-    only(&s, run(&s, NULL), MEASURE_R_WINDOW_CUT, 1u << 4, MEASURE_INVALID);
+    only(&s, judge(&s, NULL), MEASURE_R_WINDOW_CUT, 1u << 4, MEASURE_INVALID);
 }
 
 /* A pulse of 0.2 ms is an edge where two samples count, and none where a level must hold for 0.5 ms. */
@@ -117,11 +102,11 @@ static void how_long_a_level_must_last(void **state) {
     cfg.draws = 1000;
     mlperf(&s, false);
     pulse(&s, s.win[1].t0 + 0.1, 0.0002);
-    only(&s, run(&s, &cfg), MEASURE_R_MARKER_SURPLUS, 1u << 1, MEASURE_INVALID);
+    only(&s, judge(&s, &cfg), MEASURE_R_MARKER_SURPLUS, 1u << 1, MEASURE_INVALID);
     mlperf(&s, false);
     pulse(&s, s.win[1].t0 + 0.1, 0.0002);
     cfg.glitch_s = 0.0005;
-    only(&s, run(&s, &cfg), MEASURE_R_MARKER_GLITCH, 1u << 1, MEASURE_INVALID);
+    only(&s, judge(&s, &cfg), MEASURE_R_MARKER_GLITCH, 1u << 1, MEASURE_INVALID);
 }
 
 static void edges_outside_commands_are_listed(void **state) {
@@ -130,7 +115,7 @@ static void edges_outside_commands_are_listed(void **state) {
     mlperf(&s, false);
     pulse(&s, 1.0, 0.001); /* boot */
     pulse(&s, 2.5, 0.001); /* timestamp% */
-    struct measure_result *r = run(&s, NULL);
+    struct measure_result *r = judge(&s, NULL);
     assert_int_equal(r->verdict, MEASURE_VALID);
     assert_int_equal(r->edges_ignored, 2);
     assert_true(fabs(r->ignored_s[0] - 1.0) <= s.dt && fabs(r->ignored_s[1] - 2.5) <= s.dt);
@@ -150,7 +135,7 @@ static void a_loss_costs_the_windows_it_touches(void **state) {
         synth_usual(&s, 8, 20, &usual, 0.002, 4);
         s.loss_at = (int64_t)((s.win[3].t0 + 0.05) / s.dt);
         s.loss_n = sizes[i];
-        struct measure_result *r = run(&s, NULL);
+        struct measure_result *r = judge(&s, NULL);
         uint64_t mask = r->reasons[MEASURE_R_SAMPLE_LOSS_BY_CLOCK].windows;
         assert_int_equal(r->loss.steps, 1);
         assert_true(fabs(r->loss.lost_s / s.dt - (double)sizes[i]) < 15);
@@ -186,7 +171,7 @@ static void mlperf_tiny_needs_five_inputs(void **state) {
             s.cap_.instrument.n_markers = 2;
             for (int k = 0; k < 5; k++)
                 snprintf(s.cap_.requests[k].input, sizeof s.cap_.requests[k].input, "%s", cases[c].inputs[k]);
-            struct measure_result *r = run(&s, NULL);
+            struct measure_result *r = judge(&s, NULL);
             assert_int_equal(r->quality.inputs_distinct, cases[c].distinct);
             bool raised = !quick && !cases[c].good;
             assert_int_equal(r->reasons[MEASURE_R_INPUTS_NOT_DISTINCT].raised, raised);

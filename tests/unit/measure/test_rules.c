@@ -10,9 +10,7 @@
 #include <stdio.h>
 
 #include "measure/rules.h"
-#include "tests/unit/measure/synth.h"
-
-static const struct synth_inference usual = {.amp = {0.010, 0.030, 0.012, 0.015, 0.008}, .s = {0.0005, 0.006, 0.0004, 0.001, 0.0003}};
+#include "tests/unit/measure/judge.h"
 
 /* ---- the definition of eembc -------------------------------------------------------------------------------- */
 static void eembc_by_definition(double fs, double t0, double t1, int64_t *ret_a, int64_t *ret_b) {

@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 #include "measure/spike.h"
-#include "tests/unit/measure/synth.h"
+#include "tests/unit/measure/judge.h"
 
 static void by_hand(void **state) {
     /* ten samples of 1 A in range 0, then 5 A. 0.18 and 0.06 are the weights of what is new. */
@@ -64,8 +64,6 @@ static int plain_block(void *user, const struct measure_block *b) {
     }
     return 0;
 }
-
-static const struct synth_inference usual = {.amp = {0.010, 0.030, 0.012, 0.015, 0.008}, .s = {0.0005, 0.006, 0.0004, 0.001, 0.0003}};
 
 static void beside_the_raw_figure(void **state) {
     (void)state;

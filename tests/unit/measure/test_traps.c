@@ -10,25 +10,7 @@
 #include <stdio.h>
 
 #include "measure/compare.h"
-#include "tests/unit/measure/synth.h"
-
-static struct measure_result *run(struct synth *s, const struct measure_config *cfg) {
-    struct measure_config usual;
-    struct measure_source src = synth_source(s);
-    struct measure_result *r = calloc(1, sizeof *r);
-    struct err e = {0};
-    measure_config_init(&usual);
-    usual.draws = 2000;
-    assert_non_null(r);
-    if (measure_run(&src, &s->cap_, cfg ? cfg : &usual, r, &e) < 0)
-        fail_msg("measure_run: %s (%s)", e.text, e.where);
-    return r;
-}
-
-static void near_rel(double got, double want, double rel) {
-    if (!(fabs(got - want) <= rel * fabs(want)))
-        fail_msg("got %.9g, want %.9g within %g", got, want, rel);
-}
+#include "tests/unit/measure/judge.h"
 
 #define VOLT 3.3
 #define BASE_A (88.0e-3 / VOLT)
@@ -62,7 +44,7 @@ static void factor_four_clock(void **state) {
         s.cap_.requests[k].device_inferences = 100;
         s.cap_.requests[k].device_ticks = (uint64_t)llround(t * 400e6 / 100);
     }
-    struct measure_result *r = run(&s, NULL);
+    struct measure_result *r = judge(&s, NULL);
     assert_true(r->reasons[MEASURE_R_CLOCK_MISMATCH].raised);
     assert_int_equal(r->verdict, MEASURE_INVALID);
     near_rel(r->clock.device_over_trace, 4, 1e-3);
@@ -70,7 +52,7 @@ static void factor_four_clock(void **state) {
     free(r);
     for (int k = 0; k < 5; k++)
         s.cap_.requests[k].device_hz = 4e6; /* the same ticks, read with the right clock */
-    r = run(&s, NULL);
+    r = judge(&s, NULL);
     assert_false(r->reasons[MEASURE_R_CLOCK_MISMATCH].raised);
     near_rel(r->clock.device_over_trace, 1, 1e-3);
     free(r);
@@ -82,7 +64,7 @@ static void gross_and_net_differ_by_6_6(void **state) {
     (void)state;
     struct synth s;
     himax(&s, 100);
-    struct measure_result *r = run(&s, NULL);
+    struct measure_result *r = judge(&s, NULL);
     assert_true(r->energy.has && r->net.has); /* always both */
     near_rel(r->energy.median, 207.2e-6, 0.01);
     near_rel(r->net.median, 31.2e-6, 0.02);
@@ -100,7 +82,7 @@ static void one_sample_is_ten_percent(void **state) {
     measure_config_init(&cfg);
     cfg.draws = 2000;
     cfg.rule = MEASURE_RULE_MLCOMMONS;
-    struct measure_result *r = run(&s, &cfg);
+    struct measure_result *r = judge(&s, &cfg);
     double energy = RAISED_A * VOLT * 0.0020, sample = RAISED_A * VOLT * s.dt;
     near_rel(sample / energy, 0.10, 1e-9);
     assert_true(r->reasons[MEASURE_R_EDGE_UNCERTAINTY].raised);
@@ -111,7 +93,7 @@ static void one_sample_is_ten_percent(void **state) {
     free(r);
     synth_done(&s);
     himax(&s, 500); /* the cure: as many inferences as it takes */
-    r = run(&s, NULL);
+    r = judge(&s, NULL);
     assert_false(r->reasons[MEASURE_R_EDGE_UNCERTAINTY].raised);
     near_rel(r->energy.median, energy, 2e-3);
     free(r);
@@ -273,7 +255,7 @@ static void debug_bits_left_by_openocd(void **state) {
         s.cap_.device.debug_reported = true;
         s.cap_.device.c_debugen = left[i].c_debugen;
         s.cap_.device.dbgmcu_cr = left[i].cr;
-        struct measure_result *r = run(&s, NULL);
+        struct measure_result *r = judge(&s, NULL);
         assert_int_equal(r->reasons[MEASURE_R_DEBUG_RESIDUE].raised, left[i].residue);
         assert_int_equal(r->verdict, MEASURE_VALID);
         assert_int_equal(r->net_verdict, left[i].residue ? MEASURE_SUSPECT : MEASURE_VALID);

@@ -6,27 +6,7 @@
 /* cmocka needs the three above */
 #include <cmocka.h>
 
-#include "tests/unit/measure/synth.h"
-
-static const struct synth_inference usual = {.amp = {0.010, 0.030, 0.012, 0.015, 0.008}, .s = {0.0005, 0.006, 0.0004, 0.001, 0.0003}};
-
-static void near_rel(double got, double want, double rel) {
-    if (!(fabs(got - want) <= rel * fabs(want)))
-        fail_msg("got %.12g, want %.12g within %g (off by %.3g)", got, want, rel, (got - want) / want);
-}
-
-static struct measure_result *run(struct synth *s) {
-    struct measure_config cfg;
-    struct measure_source src = synth_source(s);
-    struct measure_result *r = calloc(1, sizeof *r);
-    struct err e = {0};
-    measure_config_init(&cfg);
-    cfg.draws = 2000;
-    assert_non_null(r);
-    if (measure_run(&src, &s->cap_, &cfg, r, &e) < 0)
-        fail_msg("measure_run: %s (%s)", e.text, e.where);
-    return r;
-}
+#include "tests/unit/measure/judge.h"
 
 static void usual_run_is_valid(void **state) {
     (void)state;
@@ -34,7 +14,7 @@ static void usual_run_is_valid(void **state) {
     synth_init(&s, 1e-5, 3.0);
     s.noise_a = 1e-5;
     synth_usual(&s, 5, 50, &usual, 0.002, 4);
-    struct measure_result *r = run(&s);
+    struct measure_result *r = judge(&s, NULL);
     for (int c = 0; c < MEASURE_N_CODES; c++)
         if (r->reasons[c].raised)
             print_message("%s: %s\n", measure_code_word((enum measure_code)c), r->reasons[c].text);
@@ -62,7 +42,7 @@ static void stages_add_up(void **state) {
         struct synth s;
         synth_init(&s, 1 / rates[i], 3.0);
         synth_usual(&s, 5, 100, &usual, 0.002, 4);
-        struct measure_result *r = run(&s);
+        struct measure_result *r = judge(&s, NULL);
         assert_true(r->has_stages);
         static const struct {
             const char *name;
@@ -115,7 +95,7 @@ static void block_instrument(void **state) {
     (void)state;
     struct synth s;
     block_capture(&s, 1e-5);
-    struct measure_result *r = run(&s);
+    struct measure_result *r = judge(&s, NULL);
     assert_int_equal(r->verdict, MEASURE_VALID);
     assert_int_equal(r->idle.n, 10);
     near_rel(r->idle.power_w, 0.006, 1e-3);
@@ -125,7 +105,7 @@ static void block_instrument(void **state) {
     free(r);
     synth_done(&s);
     block_capture(&s, 4e-5);
-    r = run(&s);
+    r = judge(&s, NULL);
     assert_false(r->has_stages); /* 300 us are 7.5 samples: null */
     assert_int_equal(r->verdict, MEASURE_VALID);
     free(r);
@@ -156,7 +136,7 @@ static void mlperf_scheme(void **state) {
     (void)state;
     struct synth s;
     mlperf_capture(&s);
-    struct measure_result *r = run(&s);
+    struct measure_result *r = judge(&s, NULL);
     assert_int_equal(r->n_usable, 5);
     assert_int_equal(r->edges_ignored, 1);
     for (int k = 0; k < 5; k++)
@@ -175,7 +155,7 @@ static void mlperf_missing_and_surplus_edges(void **state) {
     for (size_t i = 0; i < s.n; i++) /* the closing pulse of window 1 is lost */
         if (fabs(s.lv[i].t - s.win[1].t1) < 1e-9)
             s.lv[i].m = 1;
-    struct measure_result *r = run(&s);
+    struct measure_result *r = judge(&s, NULL);
     assert_int_equal(r->reasons[MEASURE_R_MARKER_MISSING].windows, 2);
     assert_int_equal(r->verdict, MEASURE_INVALID);
     free(r);
@@ -191,7 +171,7 @@ static void mlperf_missing_and_surplus_edges(void **state) {
             s.cap = s.n;
             break;
         }
-    r = run(&s);
+    r = judge(&s, NULL);
     assert_int_equal(r->reasons[MEASURE_R_MARKER_SURPLUS].windows, 8);
     free(r);
     synth_done(&s);
@@ -226,13 +206,6 @@ static void rules_differ_by_samples_only(void **state) {
 }
 
 /* ---- budget ------------------------------------------------------------------------------------------------------ */
-static const struct measure_component *line_of(const struct measure_figure_stat *f, const char *name) {
-    for (int i = 0; i < f->n_budget; i++)
-        if (strcmp(f->budget[i].name, name) == 0)
-            return &f->budget[i];
-    return NULL;
-}
-
 /* By hand: gain 10 % rectangular of the energy measured in its range; offset V*T; idle's share of both where it lies. */
 static void budget_by_hand(void **state) {
     (void)state;
@@ -249,7 +222,7 @@ static void budget_by_hand(void **state) {
     s.cap_.instrument.ranges[1].offset_a = 1e-4;
     s.cap_.instrument.voltage_gain_rel = 0.02;
     s.cap_.instrument.clock_ppm = 40;
-    struct measure_result *r = run(&s);
+    struct measure_result *r = judge(&s, NULL);
     double e = synth_truth(&s, 0) / 50, t = (s.win[0].t1 - s.win[0].t0) / 50, net = e - 0.006 * t, q3 = sqrt(3);
     assert_null(line_of(&r->energy, "gain[0]"));
     near_rel(line_of(&r->energy, "gain[1]")->u, 0.10 * e / q3, 1e-3);
@@ -268,7 +241,7 @@ static void budget_by_hand(void **state) {
     free(r);
     /* all in one range: its offset cancels in the net figure */
     s.auto_range = s.with_range = false;
-    r = run(&s);
+    r = judge(&s, NULL);
     assert_true(line_of(&r->net, "offset[0]")->u < 1e-6 * line_of(&r->energy, "offset[0]")->u + 1e-15);
     near_rel(line_of(&r->net, "gain[0]")->u, 0.05 * net / q3, 1e-3);
     free(r);
@@ -282,12 +255,12 @@ static void declared_tolerance_of_a_set_voltage(void **state) {
     synth_init(&s, 1e-5, 3.0);
     synth_usual(&s, 5, 50, &usual, 0.002, 4);
     s.cap_.instrument.voltage_kind = MEASURE_SPEC_UNKNOWN;
-    struct measure_result *r = run(&s);
+    struct measure_result *r = judge(&s, NULL);
     assert_false(r->energy.u_known);
     assert_non_null(strstr(r->reasons[MEASURE_R_UNCERTAINTY_UNKNOWN].text, "voltage"));
     free(r);
     s.cap_.supply.tolerance_v = 0.03;
-    r = run(&s);
+    r = judge(&s, NULL);
     assert_true(r->energy.u_known);
     near_rel(line_of(&r->energy, "voltage")->u, r->energy.median * 0.01 / sqrt(3), 1e-9);
     free(r);
@@ -301,7 +274,7 @@ static void idle_uncertainty(void **state) {
     synth_init(&s, 1e-5, 3.0);
     synth_usual(&s, 5, 50, &usual, 0.002, 4);
     s.noise_a = 1e-3;
-    struct measure_result *r = run(&s);
+    struct measure_result *r = judge(&s, NULL);
     double used = 6 * 20 * 0.05; /* six stretches of 1.2 s, 0.1 s of guard at each end, in blocks of 50 ms */
     near_rel(r->idle.u_w, 1e-3 * 3.0 / sqrt(used / s.dt), 0.25);
     assert_int_equal(r->idle.n, 6);
@@ -330,7 +303,7 @@ static void idle_keeps_its_distance(void **state) {
             synth_window(&s, 50, &usual, 0.004);
     }
     synth_hold(&s, 4, 0.002, 3);
-    struct measure_result *r = run(&s);
+    struct measure_result *r = judge(&s, NULL);
     assert_int_equal(r->idle.n, 6);
     near_rel(r->idle.power_w, 0.006, 1e-6);
     free(r);
@@ -346,7 +319,7 @@ static void transition_is_bounded_at_its_middle(void **state) {
     for (int k = 0; k < 3; k++)
         grid.s[k] = nearbyint(grid.s[k] / s.dt) * s.dt;
     synth_usual(&s, 5, 1, &grid, 0.002, 4);
-    struct measure_result *r = run(&s);
+    struct measure_result *r = judge(&s, NULL);
     double plain = r->stages[2].duration_s; /* inference */
     free(r);
     for (size_t i = 0; i + 1 < s.n; i++)
@@ -359,7 +332,7 @@ static void transition_is_bounded_at_its_middle(void **state) {
             s.cap = s.n;
             i++;
         }
-    r = run(&s);
+    r = judge(&s, NULL);
     assert_true(fabs(r->stages[2].duration_s - plain - 0.5 * s.dt) < 1e-3 * s.dt);
     assert_true(r->stages[4].duration_s == 0); /* no post stage came of it */
     free(r);

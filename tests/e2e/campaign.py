@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The campaign "paper": the four MLPerf Tiny models and the five of "Benchmarking Ultra-Low-Power uNPUs" (untrained, of the same shape), each
+uploaded to the farm as a model file, compiled there for the board, measured on whichever virtual bench is free, and compared with the bench's own
+truth. Exit status 0: every row is valid; 1: one is not; 2: usage. Nothing outside build/campaign is written, except build/campaign.json."""
+import argparse
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from lab import BENCHES, BUILD, FINAL, ROOT, Lab, Problem, match_truth, net_truth, si, truth_energy_per_inference  # noqa: E402
+
+BOARD = "nucleo-h7a3zi-q"
+MLPERF = {"ad01": "ad01_int8", "kws01": "kws_ref_model", "ic01": "pretrainedResnet_quant", "vww01": "vww_96_int8"}
+PAPER = ("paper_autoencoder", "paper_simplenet", "paper_resnet", "paper_yolo", "paper_nas")
+FILES = {**{k: os.path.join(ROOT, "firmware", "models", f"{v}.tflite") for k, v in MLPERF.items()},
+         **{k: os.path.join(ROOT, "build", "models", f"{k}.tflite") for k in PAPER}}
+LIMIT_S = 1800  # of the whole campaign
+
+
+def work_of(path):
+    """(multiply-accumulates of the layers, weights without biases), from the shapes of `jf-model dump`."""
+    p = subprocess.run([os.path.join(BUILD, "jf-model"), "dump", path, "--json"], stdout=subprocess.PIPE, check=True)
+    macs = weights = 0
+    for n in json.loads(p.stdout)["nodes"]:
+        if n["op"] not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+            continue
+        w, out = n["inputs"][1]["shape"], n["outputs"][0]["shape"]
+        weights += math.prod(w)
+        # each output element takes one kernel: rows x columns x input channels; a depthwise one has no input channels
+        macs += math.prod(out) * (math.prod(w[1:3]) if n["op"] == "DEPTHWISE_CONV_2D" else math.prod(w[1:]))
+    return macs, weights
+
+
+def fill_row(lab, row, job):
+    """The measurement's figures. Called as soon as the job has ended: the truth is looked for from the end of the bench's file."""
+    results = lab.results_of(job["id"])
+    if not results:
+        cause = job.get("cause") or {}
+        row["verdict"] = f"{job['state']}: {cause.get('text', '?')}"
+        return
+    r = lab.api("GET", f"/results/{results[0]['id']}")
+    windows = lab.api("GET", f"/results/{r['id']}/windows")["items"]
+    gross, net = r.get("energy_per_inference_j") or {}, r.get("net_energy_per_inference_j") or {}
+    row.update(result=r["id"], bench=r["bench"], verdict=r["verdict"], reasons=[x["code"] for x in r["reasons"]],
+               energy_per_inference_j=gross.get("median"), u95_j=gross.get("u95"), net_energy_per_inference_j=net.get("median"),
+               net_u95_j=net.get("u95"), latency_s=(r.get("latency_per_inference_s") or {}).get("median"),
+               flash_bytes=r["memory"]["flash_bytes"], ram_bytes=r["memory"]["ram_bytes"], model_sha256=r["model"], numerics=r["numerics"])
+    if row["energy_per_inference_j"]:
+        row["energy_per_mac_j"] = row["energy_per_inference_j"] / row["macs"]
+    bench = lab.benches[r["bench"]]
+    run = match_truth(windows, bench.truth("window"))
+    if run and row["energy_per_inference_j"]:
+        row["truth_energy_j"] = truth_energy_per_inference(windows, run)
+        row["relative_error"] = row["energy_per_inference_j"] / row["truth_energy_j"] - 1
+        truth = net_truth(windows, run, bench)
+        if truth and row["net_energy_per_inference_j"]:
+            row["truth_net_energy_j"], row["net_relative_error"] = truth, row["net_energy_per_inference_j"] / truth - 1
+
+
+def percent(x):
+    return "-" if x is None else f"{100 * x:+.4f} %"
+
+
+def print_table(rows):
+    head = (f"{'model':17} {'MACs':>10} {'weights':>8} {'arena':>8} {'flash':>8} {'RAM':>8} {'latency':>9} {'gross':>9} {'U95':>9} {'net':>9} {'U95':>9} "
+            f"{'per MAC':>9}  {'verdict':8} {'error vs truth':>14} {'of net':>10}")
+    print("\n" + head + "\n" + "-" * len(head))
+    for r in rows:
+        kib = [f"{r[k] / 1024:.1f} K" if r[k] is not None else "-" for k in ("arena_bytes", "flash_bytes", "ram_bytes")]
+        joule = [si(r[k], "J") for k in ("energy_per_inference_j", "u95_j", "net_energy_per_inference_j", "net_u95_j", "energy_per_mac_j")]
+        print(f"{r['model']:17} {r['macs']:>10,} {r['weights']:>8,} {kib[0]:>8} {kib[1]:>8} {kib[2]:>8} {si(r['latency_s'], 's'):>9} {joule[0]:>9} {joule[1]:>9} "
+              f"{joule[2]:>9} {joule[3]:>9} {joule[4]:>9}  {r['verdict']:8} {percent(r['relative_error']):>14} {percent(r['net_relative_error']):>10}"
+              + (f"  {', '.join(r['reasons'])}" if r["reasons"] else ""))
+
+
+def row_of(name, macs, weights):
+    keys = ("arena_bytes", "flash_bytes", "ram_bytes", "latency_s", "energy_per_inference_j", "u95_j", "net_energy_per_inference_j", "net_u95_j",
+            "energy_per_mac_j", "truth_energy_j", "relative_error", "truth_net_energy_j", "net_relative_error", "bench", "result", "model_sha256", "numerics")
+    return {"model": name, "macs": macs, "weights": weights, **dict.fromkeys(keys), "verdict": "-", "reasons": []}
+
+
+def submit(lab, name, numerics, windows):
+    """(model id, job id): upload, then a job for any board of the type; it waits in the farm until the model is compiled."""
+    with open(FILES[name], "rb") as f:
+        model = lab.api("POST", f"/models?name={name}", f.read(), content_type="application/octet-stream")["id"]
+    job = {"model": model, "board_type": BOARD, "numerics": numerics, "method": "quick", "windows": windows, "window_s": 0.3, "warmup": 1, "retries": 2,
+           "labels": {"campaign": "paper", "model": name}}
+    return model, lab.api("POST", "/jobs", job)["id"]
+
+
+def measure_all(lab, names, a, say):
+    began, rows, jobs, told = time.monotonic(), {}, {}, {}
+    for name in names:
+        rows[name] = row_of(name, *work_of(FILES[name]))
+        try:
+            jobs[name] = submit(lab, name, a.numerics, a.windows)
+        except Problem as e:
+            rows[name]["verdict"] = f"refused: {e}"
+    while len(told) < len(jobs) or any(told[n] not in FINAL for n in jobs):
+        for name, (model, job) in jobs.items():
+            if told.get(name) in FINAL:
+                continue
+            j = lab.job(job)
+            state = j["state"] if j["state"] in FINAL else f"{j.get('stage') or j['state']}" + (f" on {j['on_bench']}" if j["state"] == "active" else "")
+            if state != told.get(name):
+                say(f"  {time.monotonic() - began:6.1f} s  {name:17} {state}")
+            told[name] = state
+            if state in FINAL:
+                builds = [b for b in lab.api("GET", f"/models/{model}")["builds"] if b["board_type"] == BOARD and b["numerics"] == a.numerics]
+                rows[name]["arena_bytes"] = builds[0].get("arena_bytes") if builds else None
+                fill_row(lab, rows[name], j)
+        if time.monotonic() - began > LIMIT_S:
+            raise TimeoutError(f"the campaign did not finish within {LIMIT_S // 60} minutes")
+        time.sleep(0.25)
+    return [rows[n] for n in names], time.monotonic() - began
+
+
+def arguments():
+    ap = argparse.ArgumentParser(description=__doc__)
+    ap.add_argument("--json", action="store_true", help="print the rows and the matrix as JSON, and nothing else")
+    ap.add_argument("--model", action="append", choices=list(FILES), help="only this model (repeatable)")
+    ap.add_argument("--bench", action="append", choices=sorted(BENCHES), help="only these benches (default: the two oscilloscopes)")
+    ap.add_argument("--numerics", choices=("tflm", "litert"), default="tflm")
+    ap.add_argument("--windows", type=int, default=3, help="windows of each measurement, 1 to 64 (3)")
+    ap.add_argument("--realistic", action="store_true", help="switch the virtual instruments' errors on")
+    ap.add_argument("--seed", type=int, default=1)
+    ap.add_argument("--stay", action="store_true", help="keep daemon and page after the table, until Ctrl-C")
+    a = ap.parse_args()
+    missing = [n for n in a.model or FILES if not os.path.exists(FILES[n])]
+    if missing or not 1 <= a.windows <= 64:
+        ap.error(f"no file for {', '.join(missing)}: `make paper` makes them" if missing else "--windows must be 1 to 64")
+    return a
+
+
+def matrix(names, as_json):
+    argv = [os.path.join(BUILD, "jf-model"), "matrix", *(FILES[n] for n in names), *(["--json"] if as_json else [])]
+    return subprocess.run(argv, stdout=subprocess.PIPE, check=True).stdout.decode()
+
+
+def main():
+    a = arguments()
+    names = [n for n in FILES if not a.model or n in a.model]
+
+    def say(*words):
+        print(*words, flush=True, file=sys.stderr if a.json else sys.stdout)
+
+    directory = os.path.join(ROOT, "build", "campaign")
+    shutil.rmtree(directory, ignore_errors=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    benches = tuple(a.bench or ("scope-a", "scope-b"))
+    say(f"campaign paper: {len(names)} int8 models, numerics {a.numerics}, virtual benches {', '.join(benches)}, method quick, {a.windows} windows")
+    with Lab(directory, benches, realistic=a.realistic, seed=a.seed) as lab:
+        lab.start_daemon()
+        say(f"the page: {lab.url}/   (log: {os.path.relpath(os.path.join(lab.dir, 'joulefarmd.log'), os.getcwd())})")
+        rows, took = measure_all(lab, names, a, say)
+        doc = {"campaign": "paper", "board_type": BOARD, "virtual": True, "duration_s": took, "rows": rows, "matrix": json.loads(matrix(names, True))["models"]}
+        with open(os.path.join(ROOT, "build", "campaign.json"), "w", encoding="utf-8") as f:
+            json.dump(doc, f, indent=1)
+            f.write("\n")
+        bad = [r for r in rows if r["verdict"] != "valid"]
+        if a.json:
+            print(json.dumps(doc, indent=1), flush=True)
+        else:
+            print_table(rows)
+            print("\nMACs and weights of the layers, biases not counted; per MAC: gross energy.\n\nThe same models on every target (`jf-model matrix`):\n\n" + matrix(names, False))
+            say(f"{len(rows) - len(bad)} of {len(rows)} results are valid, {took:.0f} s.")
+        if a.stay:
+            say(f"The page is at {lab.url}/ until Ctrl-C.")
+            signal.pause()
+    return 1 if bad else 0
+
+
+try:
+    sys.exit(main())
+except KeyboardInterrupt:
+    print("\nended", file=sys.stderr)
+    sys.exit(130)
