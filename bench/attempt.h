@@ -179,6 +179,7 @@ int second_open(struct attempt *a, struct err *reterr) JF_MUST_CHECK;  /* after 
 int second_start(struct attempt *a, struct err *reterr) JF_MUST_CHECK; /* after the analyzer's stream */
 /* One sync train; to be sent before each window and behind the last, in reach of no idle stretch. */
 int second_sync(struct attempt *a, struct err *reterr) JF_MUST_CHECK;
+double second_train_s(const struct attempt *a); /* what a train with its distance takes; 0 without a second instrument */
 int second_stop(struct attempt *a, struct err *reterr) JF_MUST_CHECK;
 json_t *second_json(const struct attempt *a); /* who it was, for the result; NULL: none */
 

@@ -164,7 +164,7 @@ int stage_flash(struct attempt *a, struct err *reterr) {
 int stage_arm(struct attempt *a, struct err *reterr) {
     int r = open_tracer(a, reterr);
     if (r < 0 || a->info.shape == POWER_BLOCK) {
-        return r;
+        return r < 0 ? r : second_start(a, reterr);
     }
     attempt_progress(a, -1, "starting the capture");
     struct capture_request q = {.op = CAPTURE_SETUP, .setup = {.rate_hz = a->job.rate_hz, .trigger_marker = -1}};

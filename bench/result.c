@@ -98,7 +98,7 @@ static int fill_capture(struct attempt *a, struct err *reterr) {
 /* A PPK2 goes on streaming until told: the stop is part of the analysis' time, not of the capture's. */
 static int stop_capture(struct attempt *a, struct err *reterr) {
     if (!a->streaming_started) {
-        return 0;
+        return second_stop(a, reterr);
     }
     struct capture_request q = {.op = CAPTURE_STOP};
     struct capture_reply rep;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * The second instrument of an attempt: a logic analyzer that sees the marker lines by a clock of its own, on a capture thread of its own
- * (bench/capture.h), whose changes of level go into the trace as events. Refuses what cannot be aligned later: a block instrument for the current (its
- * time line has holes that no train bridges), a board without `jf sync`, a current instrument that does not see line 0. Main thread. */
+ * (bench/capture.h), whose changes of level go into the trace as events. Refuses what cannot be aligned later: a board without `jf sync`, a current
+ * instrument that does not see line 0. Main thread. */
 #include <math.h>
 #include <stdio.h>
 
@@ -10,6 +10,7 @@
 
 #define OPEN_MS 20000
 #define APART_MS 200 /* between an infer command and a train: the analysis looks for a window's edges a little beyond its command */
+#define TRAIN_UNITS 806 /* the sum of a train's gaps */
 #define SYNC_UNIT_US 101 /* no multiple of a usual sample period: the edges of a train fall on all phases of the grid */
 
 static const char *name_of(const struct attempt *a) { return a->second_info.model[0] ? a->second_info.model : a->w->conf.logic_driver; }
@@ -28,9 +29,6 @@ static int check(struct attempt *a, struct err *reterr) {
     if (a->second_info.n_markers < need) {
         return err_set_at(reterr, JF_E_UNSUPPORTED, "logic.mapping", "the marker scheme needs %d lines and the logic analyzer delivers %d", need,
                           a->second_info.n_markers);
-    }
-    if (a->info.shape == POWER_BLOCK) {
-        return err_set_at(reterr, JF_E_UNSUPPORTED, "logic", "a logic analyzer beside a block instrument cannot be aligned: the analyzer must stream");
     }
     if (c->sync_line >= a->info.n_markers) {
         return err_set_at(reterr, JF_E_UNSUPPORTED, "logic.sync_line", "the analyzer itself must see line 0 as its marker line %d, and it delivers %d",
@@ -80,7 +78,8 @@ int second_start(struct attempt *a, struct err *reterr) {
         return r;
     }
     a->second_info = rep.info;
-    double dt = fmax(1 / a->info.rate_hz, 1 / a->second_info.rate_hz);
+    double own = a->info.shape == POWER_BLOCK || a->info.rate_hz <= 0 ? 0 : 1 / a->info.rate_hz; /* a block instrument's is known later */
+    double dt = fmax(own, 1 / a->second_info.rate_hz);
     a->sync_unit_us = dt * 1e6 > SYNC_UNIT_US ? (unsigned)ceil(dt * 1e6 * 1.01) : SYNC_UNIT_US; /* the shortest gap is 11 units */
     if (a->sync_unit_us > JF_SYNC_UNIT_MAX_US) {
         return attempt_blame(a, "analyzer", err_set(reterr, JF_E_UNSUPPORTED, "samples of %.3g s are too coarse for a sync train", dt));
@@ -92,6 +91,8 @@ int second_start(struct attempt *a, struct err *reterr) {
     return r;
 }
 
+double second_train_s(const struct attempt *a) { return a->second ? a->sync_unit_us * 1e-6 * TRAIN_UNITS + APART_MS * 1e-3 + 0.1 : 0; }
+
 int second_sync(struct attempt *a, struct err *reterr) {
     if (!a->second) {
         return 0;
@@ -102,7 +103,7 @@ int second_sync(struct attempt *a, struct err *reterr) {
     char text[DUT_COMMAND_MAX];
     (void)snprintf(text, sizeof text, "jf sync %u%%", a->sync_unit_us);
     int r = attempt_pause(a, APART_MS, reterr);
-    return r < 0 ? r : attempt_command(a, text, 5000 + (int)(a->sync_unit_us * 1e-3 * 806), reterr);
+    return r < 0 ? r : attempt_command(a, text, 5000 + (int)(a->sync_unit_us * 1e-3 * TRAIN_UNITS), reterr);
 }
 
 int second_stop(struct attempt *a, struct err *reterr) {

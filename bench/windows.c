@@ -167,12 +167,13 @@ static int check_grid(struct attempt *a, double dt, struct err *reterr) {
 static int setup_block(struct attempt *a, struct capture_request *q, struct err *reterr) {
     double quiet = a->w->quiet_ms * 1e-3;
     double window = a->latency_s * a->n;
-    double pre = quiet + a->latency_s * a->job.warmup * 1.05 + 0.15;
-    double post = quiet + 300.0 * 10 / a->w->conf.uart_baud + 0.15; /* the reply's lines are printed after the window */
+    double warm = a->latency_s * a->job.warmup * 1.05, train = second_train_s(a);
+    double pre = quiet + (train > 0 ? train : warm) + 0.15; /* a sync train triggers where there is one, else the window */
+    double post = quiet + (train > 0 ? 3 * train + warm : 0) + 300.0 * 10 / a->w->conf.uart_baud + 0.15; /* the reply's lines are printed after the window */
     *q = (struct capture_request){
         .op = CAPTURE_SETUP,
         .setup = {
-            .rate_hz = a->job.rate_hz, .capture_s = pre + window * 1.02 + post, .pre_s = pre, .trigger_marker = 0}};
+            .rate_hz = a->job.rate_hz, .capture_s = pre + window * 1.02 + post, .pre_s = pre, .trigger_marker = a->second ? a->w->conf.sync_line : 0}};
     struct capture_reply rep;
     int r = attempt_capture(a, q, 30000, &rep, reterr);
     if (r < 0) {
@@ -260,24 +261,26 @@ static int one_window(struct attempt *a, const struct capture_request *setup, st
     int segment = block ? a->segment : -1;
     int input = a->n_inputs > 0 ? a->windows_done % a->n_inputs : -1;
     int r = upload(a, input, reterr);
-    r = r < 0 ? r : second_sync(a, reterr);
+    r = r < 0 || block ? r : second_sync(a, reterr);
     r = r < 0 ? r : block ? arm_block(a, reterr) : wait_quiet(a, a->w->quiet_ms, reterr);
     if (r < 0) {
         return r;
     }
     attempt_progress(a, (double)a->windows_done / a->job.windows, "window %d of %d: %" PRIu32 " inferences",
                      a->windows_done + 1, a->job.windows, a->n);
-    int64_t quiet_from = a->dut.last_byte_ns;
+    int64_t quiet_from = a->dut.last_byte_ns, quiet_to = raw_now(a);
+    r = block ? second_sync(a, reterr) : 0; /* each acquisition holds a train before and one behind its window */
     double limit = 15 + 3 * a->latency_s * ((double)a->n + a->job.warmup);
-    r = infer(a, a->n, a->job.warmup, limit, reterr);
+    r = r < 0 ? r : infer(a, a->n, a->job.warmup, limit, reterr);
     if (r < 0) {
         return r;
     }
-    add_stretch(a, quiet_from, a->dut.infer.sent_ns, segment);
+    add_stretch(a, quiet_from, block && a->second ? quiet_to : a->dut.infer.sent_ns, segment);
     record(a, input, segment);
     if (a->windows_done == 0) {
         r = attempt_barrier(a, "window", reterr);
     }
+    r = r == 0 && block && !a->reset_seen ? second_sync(a, reterr) : r;
     if (r == 0 && block) {
         int64_t from = a->dut.last_byte_ns;
         r = acquire_block(a, setup, reterr);
@@ -348,7 +351,7 @@ static int run_windows(struct attempt *a, struct err *reterr) {
     }
     if (r == 0 && a->reset_seen) {
         ask_reset_cause(a);
-    } else if (r == 0) {
+    } else if (r == 0 && !block) {
         r = last_sync(a, reterr);
     }
     return r == 0 && !block ? lead_out(a, reterr) : r;

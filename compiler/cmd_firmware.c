@@ -88,11 +88,13 @@ static int build(const struct wish *c, const struct cmd_model *m, const struct b
 
 static int run(const struct cmd *self, int argc, char **argv) {
     struct wish c = {.golden = "lcg:1", .mode = "energy"};
-    const char *numerics_word = "tflm", *words[1];
+    struct cmd_model_words how = CMD_MODEL_DEFAULTS;
+    const char *words[1];
     const struct cmd_option rows[] = {
         {"--board", "BOARD", "a folder of the firmware sources' boards/", &c.board, NULL},
         {"--out", "FILE|DIR", "the image, or the folder for ID.elf", &c.out, NULL},
-        {"--numerics", "tflm|litert", CMD_NUMERICS_HELP, &numerics_word, NULL},
+        {"--numerics", "tflm|litert", CMD_NUMERICS_HELP, &how.numerics, NULL},
+        {"--passes", "none|exact|rounding", CMD_PASSES_HELP, &how.passes, NULL},
         {"--name", "ID", "name of the model on the board (default: made of its file's name)", &c.id, NULL},
         {"--golden", "lcg:SEED", "input whose checksums are embedded (default lcg:1)", &c.golden, NULL},
         {"--mode", "energy|performance", "of the MLPerf Tiny protocol (default energy)", &c.mode, NULL},
@@ -125,7 +127,7 @@ static int run(const struct cmd *self, int argc, char **argv) {
         name_from_file(c.model, made, sizeof made);
         c.id = made;
     }
-    if (!cmd_model_open(self, c.model, numerics_word, &m, &code)) {
+    if (!cmd_model_open_as(self, c.model, &how, &m, &code)) {
         return code;
     }
     int r = board_firmware_dir(c.firmware_dir, dir, sizeof dir, &e);

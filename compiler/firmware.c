@@ -37,7 +37,7 @@ struct build {
     struct source sources[MAX_SOURCES];
     int n_sources;
     char objects[MAX_SOURCES][16];
-    char map[PATH_MAX + 32], model[64], script[160];
+    char map[PATH_MAX + 32], model[64], in_n[40], out_n[40], script[160];
     struct toolchain_job jobs[MAX_SOURCES], link;
 };
 
@@ -135,6 +135,9 @@ static int plan_jobs(struct build *b, struct err *reterr) {
     int at = 0, most = 0;
     (void)snprintf(b->map, sizeof b->map, "-ffile-prefix-map=%s=.", b->dir);
     (void)snprintf(b->model, sizeof b->model, "-DJF_NET_MODEL=jfm_%.40s", b->q->info->id);
+    const struct program *p = b->q->program;
+    (void)snprintf(b->in_n, sizeof b->in_n, "-DJF_NET_IN_N=%d", (int)p->model->tensors[p->model->input].elements);
+    (void)snprintf(b->out_n, sizeof b->out_n, "-DJF_NET_OUT_N=%d", (int)p->model->tensors[p->model->output].elements);
     int used = snprintf(b->script, sizeof b->script, "-Tfirmware/%s", board->link.word[0]);
     if (used < 0 || (size_t)used >= sizeof b->script) {
         return err_set(reterr, JF_E_TOO_LARGE, "board %s: the linker script's name is too long", board->name);
@@ -152,6 +155,8 @@ static int plan_jobs(struct build *b, struct err *reterr) {
             at = put(j, at, b->map);
             at = put(j, at, s->fast ? "-O3" : "-O2");
             at = put(j, at, b->model);
+            at = put(j, at, b->in_n);
+            at = put(j, at, b->out_n);
             at = put(j, at, b->q->performance ? "-DJF_MODE=JF_MODE_PERFORMANCE" : "-DJF_MODE=JF_MODE_ENERGY");
         }
         at = put(j, at, "-c");

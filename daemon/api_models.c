@@ -115,7 +115,11 @@ void api_model_post(struct api_call *c) {
     struct store_model m = {.size = (int64_t)c->rq->body_size}, have;
     const char *format = "", *tool;
     struct err e = {0};
+    struct store_idem idem;
     json_t *doc = NULL;
+    if (api_idem_begin(c, "models", &idem) != 0) {
+        return;
+    }
     int r = c->rq->body_size == 0 ? err_set(&e, JF_E_PARSE, "the body is empty; the model's bytes are expected")
                                   : models_format(c->rq->body, c->rq->body_size, &format, &e);
     r = r < 0 ? r : models_tool(c->a->models, &tool, &e);
@@ -136,6 +140,11 @@ void api_model_post(struct api_call *c) {
     }
     api_json(c, 201, doc);
     http_reply_header(c->rp, "Location", "/api/v1/models/%s", m.id);
+    if (idem.key[0] && c->rp->status == 201) { /* put_doc ends the text with a NUL */
+        idem.answer = c->rp->body;
+        idem.status = 201;
+        (void)!store_idem_put(c->a->store, &idem, NULL); /* lost: the same request makes the same model again */
+    }
 }
 
 void api_model_list(struct api_call *c) {

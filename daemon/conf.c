@@ -104,7 +104,7 @@ static size_t analyzer_lines(const json_t *analyzer) {
     return list ? json_array_size(list) : strcmp(text_of(analyzer, "driver"), "ppk2") == 0 ? 8 : 0;
 }
 
-/* A second instrument for the markers: both must see line 0, and the analyzer's time line must have no holes. */
+/* A second instrument for the markers: both must see line 0. */
 static void check_logic(struct loading *l, int i, const json_t *b) {
     const json_t *logic = json_object_get(b, "logic"), *analyzer = json_object_get(b, "analyzer");
     if (!logic) {
@@ -113,11 +113,6 @@ static void check_logic(struct loading *l, int i, const json_t *b) {
     char f[96];
     (void)snprintf(f, sizeof f, "benches[%d].logic.conn", i);
     use_once(l, "analyzer", text_of(logic, "conn"), f);
-    (void)snprintf(f, sizeof f, "benches[%d].logic", i);
-    if (json_object_get(analyzer, "arm")) {
-        conf_mistake_at(l->m, l->file, l->positions, f,
-                        "needs an analyzer that streams: the acquisitions of an armed one are not connected in time");
-    }
     (void)snprintf(f, sizeof f, "benches[%d].logic.sync_line", i);
     if (json_object_get(analyzer, "driver") && (size_t)whole_of(logic, "sync_line") >= analyzer_lines(analyzer)) {
         conf_mistake_at(l->m, l->file, l->positions, f,

@@ -4,9 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <ftw.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,17 +12,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/buf.h"
 #include "daemon/blob.h"
+#include "daemon/tool.h"
 
 #define ANSWER_MAX (8u << 20)
-#define STEP_MS 100
-/* The sanitizers reserve terabytes of addresses. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define LIMIT_MEMORY 0
-#else
-#define LIMIT_MEMORY 1
-#endif
 
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *at) {
     (void)st;
@@ -84,48 +75,8 @@ static int told(const json_t *error, struct err *reterr) {
     return err_set(reterr, JF_E_PROTOCOL, "jf-trace failed without saying how");
 }
 
-/* 0: the pipe has ended. */
-static int drain(int fd, struct buf *out, struct err *reterr) {
-    char piece[16384];
-    for (;;) {
-        ssize_t n = read(fd, piece, sizeof piece);
-        if (n == 0) {
-            return 0;
-        }
-        if (n < 0) {
-            return errno == EAGAIN || errno == EINTR ? 1 : err_set_errno(reterr, JF_E_IO, errno, "jf-trace");
-        }
-        if (buf_put(out, piece, (size_t)n) < 0) {
-            return err_set(reterr, JF_E_TOO_LARGE, "jf-trace says more than %u bytes", ANSWER_MAX);
-        }
-    }
-}
-
-/* To the child's end or the deadline. */
-static int collect(struct helper *h, const struct helper_run *q, struct proc *p, struct buf *out, struct proc_exit *ret_exit,
-                   struct err *reterr) {
-    int fd = proc_output_fd(h->proc, p, 1), more = 1;
-    int64_t until = clock_mono_ns(h->clock) + q->deadline_ms * CLOCK_NS_PER_MS;
-    for (;;) {
-        struct pollfd poll_fd = {.fd = more > 0 ? fd : -1, .events = POLLIN};
-        (void)poll(&poll_fd, 1, more > 0 ? STEP_MS : 5);
-        if (more > 0) {
-            more = drain(fd, out, reterr);
-        }
-        if (more < 0) {
-            return more;
-        }
-        if (more == 0 && proc_poll_exit(h->proc, p, ret_exit) != 0) {
-            return 0;
-        }
-        if (clock_mono_ns(h->clock) >= until) {
-            return err_set(reterr, JF_E_TIMEOUT, "this took more than %d s; jf-trace on your own machine has no such limit", q->deadline_ms / 1000);
-        }
-    }
-}
-
-static int understand(const struct proc_exit *x, const struct buf *out, json_t **ret_doc, struct err *reterr) {
-    json_t *doc = out->len ? json_loadb((const char *)out->data, out->len, JSON_REJECT_DUPLICATES, NULL) : NULL;
+static int understand(const struct tool_end *x, json_t **ret_doc, struct err *reterr) {
+    json_t *doc = x->out.len ? json_loadb((const char *)x->out.data, x->out.len, JSON_REJECT_DUPLICATES, NULL) : NULL;
     const json_t *error = json_object_get(doc, "error");
     int r = 0;
     if (x->signaled && (x->code == SIGXFSZ || x->code == SIGKILL)) {
@@ -148,23 +99,16 @@ int helper_run(struct helper *h, const struct helper_run *q, json_t **ret_doc, s
     for (int i = 0; i < HELPER_ARGS && q->args[i]; i++) {
         argv[i + 1] = q->args[i];
     }
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (null < 0) {
-        return err_set_errno(reterr, JF_E_IO, errno, "/dev/null");
+    static const bool never = false; /* it ends by its deadline, the daemon waits for its handlers */
+    const struct tool_env env = {h->proc, h->clock, &never};
+    const struct tool_spec spec = {.argv = argv, .cwd = q->dir, .deadline_ms = q->deadline_ms, .memory_bytes = q->memory_bytes,
+                                   .file_bytes = q->file_bytes, .output_max = ANSWER_MAX};
+    struct tool_end end;
+    int r = tool_run(&env, &spec, &end, reterr);
+    if (r == JF_E_TIMEOUT) {
+        r = err_set(reterr, r, "this took more than %d s; jf-trace on your own machine has no such limit", q->deadline_ms / 1000);
     }
-    const struct proc_spec spec = {.argv = argv, .cwd = q->dir, .stdin_fd = null, .stdout_fd = -1, .stderr_fd = null,
-                                   .limit_as_bytes = LIMIT_MEMORY ? q->memory_bytes : 0, .limit_fsize_bytes = q->file_bytes};
-    struct proc *p = NULL;
-    struct proc_exit x = {0};
-    struct buf out;
-    buf_init(&out, ANSWER_MAX);
-    int r = proc_spawn(h->proc, &spec, &p, reterr);
-    if (r >= 0) {
-        r = collect(h, q, p, &out, &x, reterr);
-        proc_free(h->proc, p); /* kills what still runs */
-        r = r < 0 ? r : understand(&x, &out, ret_doc, reterr);
-    }
-    buf_done(&out);
-    (void)close(null);
-    return r < 0 ? r : 0;
+    r = r < 0 ? r : understand(&end, ret_doc, reterr);
+    buf_done(&end.out);
+    return r;
 }

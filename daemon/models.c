@@ -59,6 +59,22 @@ static void ask_version(struct models *m) {
     buf_done(&end.out);
 }
 
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *at) {
+    (void)st;
+    (void)type;
+    if (at->level > 0) {
+        (void)remove(path);
+    }
+    return 0;
+}
+
+/* Folders of builds that an earlier life did not come to remove. */
+static void empty_folder(const char *data_dir) {
+    char path[BLOB_PATH_SIZE];
+    (void)snprintf(path, sizeof path, "%s/builds", data_dir);
+    (void)nftw(path, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}
+
 int models_new(const struct models_env *env, struct models **ret_m, struct err *reterr) {
     struct models *m = calloc(1, sizeof *m);
     if (!m) {
@@ -66,6 +82,7 @@ int models_new(const struct models_env *env, struct models **ret_m, struct err *
     }
     m->env = *env;
     (void)pthread_mutex_init(&m->lock, NULL);
+    empty_folder(env->conf->data_dir);
     ask_version(m);
     *ret_m = m;
     return 0;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define STEP_MS 50
+#define LAST_MS 5 /* both outputs are at their end: it is about to leave */
 #define GRACE_MS 1500
 
 /* AddressSanitizer reserves 16 TiB of address space at its start: a bound would end every program built with it. */
@@ -63,7 +64,7 @@ static int follow(const struct tool_env *env, const struct tool_spec *spec, stru
     struct proc_exit ex;
     for (;;) {
         struct pollfd p[2] = {{.fd = r->out, .events = POLLIN}, {.fd = r->err, .events = POLLIN}};
-        (void)poll(p, 2, STEP_MS);
+        (void)poll(p, 2, r->out < 0 && r->err < 0 ? LAST_MS : STEP_MS);
         int ended = proc_poll_exit(env->proc, r->p, &ex);
         int bad = drain(r, reterr); /* after the look at its end: nothing of what it wrote is missed */
         if (bad < 0 || ended < 0) {

@@ -81,6 +81,13 @@ int tx_event(struct tx *t, const struct store_event *e, struct err *reterr) {
     return r < 0 ? r : 0;
 }
 
+static int idem_fn(struct tx *t, void *arg, struct err *reterr) { return tx_idem(t, "", arg, reterr); }
+
+int store_idem_put(struct store *s, const struct store_idem *i, struct err *reterr) {
+    struct store_idem copy = *i;
+    return engine_write(s, idem_fn, &copy, reterr);
+}
+
 static int event_fn(struct tx *t, void *arg, struct err *reterr) { return tx_event(t, arg, reterr); }
 
 int store_event_add(struct store *s, const struct store_event *e, struct err *reterr) {

@@ -452,6 +452,9 @@ int store_build_finish(struct store *s, const char *id, const struct store_build
 /* JF_E_NOT_FOUND: a new key. ret_i->answer is owned by the caller. */
 int store_idem_get(struct store *s, const char *scope, const char *key, struct store_idem *ret_i,
                    struct err *reterr) JF_MUST_CHECK;
+/* For a creation that is repeatable by itself (content-addressed) and was committed before: keeps its first answer.
+ * JF_E_CONFLICT: the key exists. */
+int store_idem_put(struct store *s, const struct store_idem *i, struct err *reterr) JF_MUST_CHECK;
 /* Events with seq > after, ascending, at most limit (free()). Returns the count. JF_E_GONE: older than what is kept;
  * *ret_oldest tells the smallest `after` that works (may be NULL). */
 int store_event_list(struct store *s, int64_t after, int limit, struct store_event **ret_e, int64_t *ret_oldest,

@@ -69,7 +69,7 @@ struct analysis {
     struct scan scan;
     struct hostmap map;
     const struct measure_second *second; /* the markers come from it; NULL: from the current's instrument */
-    struct align_fit align; /* with it */
+    struct align_fit align[MEASURE_MAX_WINDOWS]; /* with it: [0] of a stream, of a block instrument one per window */
     struct track window_line, inference_line;
     struct window_n windows[MEASURE_MAX_WINDOWS];
     struct integral window_sums[MEASURE_MAX_WINDOWS], probes[2 * MEASURE_MAX_WINDOWS]; /* probe 2k, 2k+1: two cells about the edges of window k */
@@ -96,8 +96,11 @@ void analysis_raise(struct analysis *a, enum measure_code code, int k, const cha
 int analysis_second(struct analysis *a, const struct measure_second *s, struct err *reterr) JF_MUST_CHECK; /* replaces the scan's marks */
 double analysis_edge_x(const struct analysis *a, int64_t n); /* place of the window edge whose first changed sample is n, samples */
 double analysis_edge_dt(const struct analysis *a); /* the grid that an edge is known to, s */
+void analysis_between_trains(const struct analysis *a, int k, double *lo, double *hi); /* block: the trains' edges are no window's */
 void analysis_second_window(struct analysis *a, int k); /* no extrapolation */
-void analysis_second_effect(const struct analysis *a, int k, double p0, double p1, double share, double effect[2]);
+void analysis_second_effect(const struct analysis *a, int k, double p0, double p1, double share, double effect[3]);
+const struct align_fit *analysis_align(const struct analysis *a, int k);
+bool analysis_placed(const struct analysis *a, int k); /* window k's markers have a place on the current's time line */
 
 int analysis_windows(struct analysis *a, struct err *reterr) JF_MUST_CHECK; /* windows.c: fills windows, stages */
 int analysis_stage_spans(struct analysis *a, int k) JF_MUST_CHECK; /* stages.c */
@@ -122,7 +125,7 @@ struct budget {
 };
 /* u: with the sign of the figure's sensitivity. source: as in struct measure_component, NULL: the run's own. */
 void budget_add(struct budget *b, const char *name, const char *distribution, char type, double u, double dof, const char *source);
-void analysis_second_budget(const struct analysis *a, const double effect[2], struct budget *b); /* component "alignment" */
+void analysis_second_budget(const struct analysis *a, const double effect[3], struct budget *b); /* component "alignment" */
 /* u_c, u95, k from the components: Monte Carlo of JCGM 101. JF_E_NOMEM. */
 int budget_evaluate(const struct measure_component *list, int n, uint32_t draws, uint64_t seed, double *ret_uc, double *ret_u95) JF_MUST_CHECK;
 /* Standard uncertainty of a limit as its kind says, and the distribution's name; false: unknown. */

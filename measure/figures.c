@@ -126,7 +126,7 @@ struct means { /* over the usable windows, per inference */
     double d[MEASURE_MAX_RANGES]; /* V * time by range, idle share subtracted, V s */
     double vt[MEASURE_MAX_RANGES], vt_idle[MEASURE_MAX_RANGES]; /* the two parts of d */
     double t, v; /* s, V */
-    double align[2]; /* effect of the alignment's offset and rate: W, W s */
+    double align[3]; /* effect of the alignment (analysis_second_effect) */
     double skew_w; /* power step between closing and opening edge, W */
     double rc; /* J/F */
     double noise_a; /* sample noise by differences, A */
@@ -325,7 +325,7 @@ static int energy_figure(struct analysis *a, bool net, struct measure_figure_sta
 static int latency_figure(struct analysis *a, struct err *reterr) {
     const struct measure_result *r = a->r;
     struct measure_figure_stat *f = &a->r->latency;
-    double x[MEASURE_MAX_WINDOWS], var = 0, align[2] = {0};
+    double x[MEASURE_MAX_WINDOWS], var = 0, align[3] = {0};
     int n = 0;
     nothing(f);
     for (int k = 0; k < r->n_windows; k++)

@@ -11,12 +11,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define SPIKE_MEMORY 256 /* 0.94^256 = 1.3e-7: what lies farther back no longer counts */
+
 struct spike_filter {
     bool started;
     double average, slow; /* A */
     int last_range;
     int since_change; /* samples since the last change, the changed one being 0; -1: none yet */
     int replace; /* samples still to be replaced */
+    int n_tail; /* the last samples, not yet in the averages: mostly nobody asks for them */
+    float tail[SPIKE_MEMORY];
 };
 
 void spike_init(struct spike_filter *f);

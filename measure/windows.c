@@ -38,6 +38,7 @@ static void spans_by_segment(struct analysis *a) {
         w->known = true;
         w->lo = (double)a->scan.segments[seg].from;
         w->hi = (double)a->scan.segments[seg].to;
+        analysis_between_trains(a, k, &w->lo, &w->hi);
     }
 }
 
@@ -282,7 +283,7 @@ int analysis_windows(struct analysis *a, struct err *reterr) {
         spans_by_order(a);
     for (int k = 0; k < c->n_requests; k++) {
         a->r->windows[k].inferences = c->requests[k].inferences;
-        bool placed = !a->second || a->align.refusal == ALIGN_GOOD;
+        bool placed = analysis_placed(a, k);
         if (placed && a->windows[k].known && c->scheme == MEASURE_SCHEME_PHASES)
             find_phases(a, k);
         else if (placed && a->windows[k].known)

@@ -25,6 +25,8 @@ static const struct {
     {"idle_drift_rel", false, 0, 10},
     {"range_near_share", false, 0, 1},
     {"spread_rel", false, 0, 10},
+    {"outlier_z", false, 0, 1000},
+    {"outlier_rel", false, 0, 10},
     {"steady_p", false, 0, 1},
     {"steady_rel", false, 0, 10},
     {"edge_rel", false, 0, 10},

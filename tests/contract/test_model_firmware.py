@@ -14,7 +14,8 @@ import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, "tests"))
+sys.path[:0] = [os.path.join(ROOT, "tests"), os.path.join(ROOT, "tests", "replay")]
+import tflite_writer as fm  # noqa: E402
 from tap import Tap  # noqa: E402
 
 MODEL_TOOL = os.path.join(os.environ.get("JF_BUILD", os.path.join(ROOT, "build")), "jf-model")
@@ -85,6 +86,20 @@ def refused(t, top):
         t.check(code == 1 and not out and all(w in err for w in words) and err.count("\n") == 1 and not place.left(), name, (code, out, err, place.left()))
 
 
+def too_large(t, top):
+    """More input than the protocol's buffer holds: refused when it is built, not by a mute board."""
+    model = fm.Model()
+    x, y = model.tensor([1, 27649], 0.5, 0), model.tensor([1, 27649], 0.25, 0)
+    model.op(fm.QUANTIZE, [x], y)
+    place = Place(top, "too-large")
+    path = os.path.join(top, "large.tflite")
+    with open(path, "wb") as f:
+        f.write(model.bytes([x], [y]))
+    p = subprocess.run([MODEL_TOOL, "firmware", path, "--board", BOARD, "--out", place.out], env=place.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                       stderr=subprocess.PIPE, timeout=150, check=False)
+    t.check(p.returncode == 1 and b"input of the model larger than the harness holds" in p.stderr and not place.left(), "more input than the harness holds", p.stderr)
+
+
 def planted(t, top):
     """Copies of the sources with something wrong in them."""
     def tree(name, path, old, new):
@@ -146,6 +161,7 @@ def main():
         digest = image(t, top)
         installed(t, top, digest)
         refused(t, top)
+        too_large(t, top)
         planted(t, top)
         ended(t, top)
     return t.done()

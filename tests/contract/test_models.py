@@ -7,11 +7,12 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from farm import ROOT, Farm, Tap  # noqa: E402
+from farm import BUILD, ROOT, Farm, Tap  # noqa: E402
 
 tap = Tap()
 TOOL = os.path.join(ROOT, "tests", "contract", "fake_tool.py")
 OPTIONS = f"  jf_trace: {TOOL}\n  jf_model: {TOOL}\n  tool_deadline_s: 4\n  tool_memory_mib: 1024\n  tool_threads: 2\n"
+MEMORY = BUILD.endswith("build")  # the sanitizers cannot be bounded
 BOARD = "nucleo-h7a3zi-q"
 
 
@@ -64,6 +65,10 @@ def ready(farm):
     tap.check(f"--name m{m['id'][7:15]}" in last and m["name"] in last, "and the name that the board will say", last)
     named = farm.api("POST", "/models?name=net_7", tfl("named"))
     tap.check(named[0] == 201 and named[1]["name"] == "net_7" and settled(farm, named[1]["id"])["state"] == "ready" and "--name net_7" in runs(farm, "firmware")[-1], "a model can be named", named)
+    key = {"Idempotency-Key": "m1"}
+    one, two, three = (farm.api("POST", "/models", tfl(w), key) for w in ("key", "key", "other"))
+    settled(farm, one[1]["id"])
+    tap.check(one == two and one[0] == 201 and three[0] == 409, "the same key: the same answer; with another model a conflict", (one, two, three))
     tap.check([farm.api("POST", f"/models?name={n}", tfl("named"))[1]["pointer"] for n in ("7up", "a-b", "", "x" * 32)] == ["?name"] * 4, "a name is an identifier")
     tap.check(os.listdir(os.path.join(farm.data, "builds")) == [], "no folder of a build is left")
     tap.check(farm.request("GET", f"/api/v1/models/{m['id']}/content")[2] == tfl("do:slow n:1"), "the model's bytes can be had back")
@@ -100,8 +105,8 @@ def tool_at_fault(farm):
     before = len(runs(farm, "firmware"))
     m = settled(farm, post(farm, "do:die")[1]["id"])
     tap.check(m["state"] == "failed" and len(runs(farm, "firmware")) == before + 1, "what failed is tried again when somebody asks again", m)
-    m = settled(farm, post(farm, "do:memory")[1]["id"])
-    tap.check(m["state"] == "refused" and "out of memory" in m["builds"][0]["cause"]["text"], "a model that takes too much memory is refused", m)
+    m = settled(farm, post(farm, "do:memory")[1]["id"]) if MEMORY else None
+    tap.check(not MEMORY or m["state"] == "refused" and "out of memory" in m["builds"][0]["cause"]["text"], "a model that takes too much memory is refused", m)
     status, j = job(farm, post(farm, "do:die n:3")[1]["id"])
     j = farm.wait(j["id"]) if status == 201 else j
     tap.check(status == 201 and j["state"] == "failed" and j["cause"]["class"] == "infrastructure", "its job fails as infrastructure", (status, j))

@@ -21,8 +21,9 @@ class Chain:
         self.scale, self.zero = 1 / 64, self.r.choice([-128, 0, 5])
         self.input = self.x = self.m.tensor(self.shape, self.scale, self.zero)
 
-    def output(self, shape):
-        self.shape, self.scale, self.zero = shape, fm.f32(2.0 ** self.r.uniform(-7, -4)), self.r.choice([-128, 3, self.r.randint(-128, 127)])
+    def output(self, shape, power=None, zero=None):
+        power = self.r.uniform(-7, -4) if power is None else power
+        self.shape, self.scale, self.zero = shape, fm.f32(2.0 ** power), self.r.choice([-128, 3, self.r.randint(-128, 127)]) if zero is None else zero
         self.x = self.m.tensor(shape, self.scale, self.zero)
 
     def scales(self, channels, taps, out_scale):
@@ -70,13 +71,15 @@ class Chain:
         self.m.op(fm.DEPTHWISE if depthwise else fm.CONV, [before, wt, bt], self.x, options)
 
     def add(self):
-        """The tensor and its rescaled self."""
-        a, shape = self.x, self.shape
-        self.output(shape)
-        b = self.x
-        self.m.op(fm.QUANTIZE, [a], b)
-        self.output(shape)
-        self.m.op(self.r.choice([fm.ADD, fm.SUB]), self.r.choice([[a, b], [b, a]]), self.x, fm.activation_options(self.r.choice([0, 1])))
+        """The tensor rescaled in two ways; half the time all scales are powers of two, so that the sum meets ties."""
+        before, shape, whole = self.x, self.shape, self.r.random() < 0.5
+        operands = []
+        for _ in range(2):
+            self.output(shape, self.r.randint(-8, -7) if whole else None)
+            operands.append(self.x)
+            self.m.op(fm.QUANTIZE, [before], self.x)
+        self.output(shape, *((-6, 3) if whole else ()))
+        self.m.op(self.r.choice([fm.ADD, fm.SUB]), operands, self.x, fm.activation_options(0 if whole else self.r.choice([0, 1])))
 
     def dense(self):
         r, before = self.r, self.x
@@ -94,7 +97,8 @@ class Chain:
 def model(seed, length=9):
     """The bytes of a .tflite file."""
     c = Chain(seed)
-    for _ in range(length):
-        c.r.choice([lambda: c.convolve(False), lambda: c.convolve(False), lambda: c.convolve(True), c.add])()
+    for k in range(length):  # an addition and a depthwise convolution in each
+        kind = {1: 3, 4: 2}.get(k, c.r.randrange(4))
+        (lambda: c.convolve(False), lambda: c.convolve(False), lambda: c.convolve(True), c.add)[kind]()
     c.dense()
     return c.m.bytes([c.input], [c.x])

@@ -160,29 +160,26 @@ def transpose(r):
 
 def strided_slice(r):
     """What Python's own slices say; ends beyond the tensor, negative steps, masks, dropped axes."""
-    while True:
-        shape = shape_of(r, 1, 4, 9)
-        begin, end, step, masks, slices, out = [], [], [], [0, 0, 0], [], []
-        for d, n in enumerate(shape):
+    shape = shape_of(r, 1, 4, 9)
+    begin, end, step, masks, slices, out = [], [], [], [0, 0, 0], [], []
+    for d, n in enumerate(shape):
+        while True:  # until something is left of the axis
             b, e, s = r.randint(-n, n - 1), r.randint(-n - 1, n + 2), r.choice([1, 1, 2, 3, -1, -2])
-            if (e - b) * s < 0 and r.random() < 0.8:  # mostly the way the step goes
-                b, e = max(-n, min(e, n - 1)), b
-            drop, no_begin, no_end = r.random() < 0.15, r.random() < 0.2, r.random() < 0.2
-            if drop:
-                masks[2] |= 1 << d
-                s = 1
-                one = b + n if b < 0 else b
-                slices.append(slice(one, one + 1))
-            else:
-                masks[0] |= no_begin << d
-                masks[1] |= no_end << d
-                slices.append(slice(None if no_begin else b, None if no_end else e, s))
-                out.append(len(range(n)[slices[-1]]))
-            begin.append(b)
-            end.append(e)
-            step.append(s)
-        if all(out):
-            break
+            drop, no_begin, no_end = r.random() < 0.1, r.random() < 0.2, r.random() < 0.2
+            one = b + n if b < 0 else b
+            part = slice(one, one + 1) if drop else slice(None if no_begin else b, None if no_end else e, s)
+            if len(range(n)[part]) > 0:
+                break
+        if drop:
+            masks[2] |= 1 << d
+        else:
+            masks[0] |= no_begin << d
+            masks[1] |= no_end << d
+            out.append(len(range(n)[part]))
+        slices.append(part)
+        begin.append(b)
+        end.append(e)
+        step.append(1 if drop else s)
     m, s, z = fm.Model(), scale(r), zero(r)
     x, y = m.tensor(shape, s, z), m.tensor(out, s, z)
     m.op(fm.STRIDED_SLICE, [x, m.ints(begin), m.ints(end), m.ints(step)], y, fm.slice_options(*masks))

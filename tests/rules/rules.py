@@ -4,6 +4,7 @@
 what no file may hold. Each rule is first run on a small tree with a planted violation, which it must catch (else the
 rule itself is the failure), then on the real tree. Prints TAP."""
 import concurrent.futures
+import glob
 import os
 import re
 import shutil
@@ -224,6 +225,12 @@ def planted_link():
 
 
 SPDX = "/* SPDX-License-Identifier: GPL-2.0-or-later */\n"
+def rule_tests_run(root):
+    """The runner executes test programs as they are."""
+    found = sorted(glob.glob(os.path.join(root, "tests", "*", "test_*.py")))
+    return [f"{os.path.relpath(f, root)} is not executable" for f in found if not os.access(f, os.X_OK)]
+
+
 RULES = [
     ("include direction", rule_include_direction, lambda: plant({"db/a.c": SPDX + '#include "daemon/b.h"\n'})),
     ("include direction of the virtual bench", rule_include_direction, lambda: plant({"sim/a.c": SPDX + '#include "base/serial/serial.h"\n'})),
@@ -238,6 +245,7 @@ RULES = [
     ("seeds for each fuzz target", rule_fuzz_seeds,
      lambda: plant({"tests/fuzz/fuzz_a.c": SPDX, "tests/fuzz/seeds/a/1": "x", "tests/fuzz/fuzz_b.c": SPDX, "tests/fuzz/seeds/b/1": ""})),
     ("file length", rule_file_length, lambda: plant({"base/a.c": SPDX + "\n" * MAX_LINES})),
+    ("tests can be executed", rule_tests_run, lambda: plant({"tests/unit/test_a.py": "#!/usr/bin/env python3\n"})),
 ]
 
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * See jf_net_model.h. Compiled once per model with -DJF_NET_MODEL=jfm_<id>, the name jf-model gives to what it emits. */
+ * See jf_net_model.h. Compiled once per model with -DJF_NET_MODEL=jfm_<id>, the name jf-model gives to what it emits, and with the sizes of its input and
+ * output in JF_NET_IN_N and JF_NET_OUT_N. */
 #include "firmware/boards/common/jf_net_model.h"
 
 #include <stddef.h>
@@ -8,6 +9,9 @@
 #include "firmware/runtime/jf_model.h"
 
 extern const struct jfm_model JF_NET_MODEL;
+
+_Static_assert(JF_NET_IN_N <= JF_NET_INPUT_MAX, "input of the model larger than the harness holds");
+_Static_assert(JF_NET_OUT_N <= JF_NET_OUTPUT_MAX, "output of the model larger than the harness holds");
 
 /* The arena is static and the tables are constant: nothing is left to set up. */
 static void init(const void *ctx) {

@@ -47,8 +47,8 @@ static int load_changed(const char *what, const char *by, struct conf_mistakes *
 
 static void test_good(void **state) {
     (void)state;
-    static const char *const files[] = {"config/demo.yaml", "config/nucleo-ppk2.yaml"};
-    for (int i = 0; i < 2; i++) {
+    static const char *const files[] = {"config/demo.yaml", "config/nucleo-ppk2.yaml", "config/nucleo-ppk2-logic.yaml"};
+    for (int i = 0; i < 3; i++) {
         struct conf *c = NULL;
         struct conf_mistakes m = {0};
         struct err e = {0};
@@ -107,7 +107,8 @@ static void test_mistakes(void **state) {
         {"      serial: VB-A", "      serial: VB-A\n      serial: VB-A", "benches[0].board.serial", "appears twice"},
         {"VBOARD000000000000000002", "VBOARD000000000000000001", "benches[1].probe.serial",
          "used by benches[0].probe.serial"},
-        {"    supply:\n", LOGIC("", "a, b, c, d, e") "    supply:\n", "benches[0].logic", "an analyzer that streams"},
+        {"    supply:\n", LOGIC("sync_line: 6, ", "a, b, c, d, e") "    supply:\n", "benches[0].logic.sync_line",
+         "must see line 0"},
         {PPK2 "        markers: [D0, D1, D2, D3, D4]\n", PPK2 "        markers: [D0]\n" LOGIC("sync_line: 1, ", "a, b, c, d, e"), "benches[2].logic.sync_line",
          "must see line 0"},
         {PPK2 "        markers: [D0, D1, D2, D3, D4]\n", PPK2 "        markers: [D0]\n" LOGIC("", "a, b"), "benches[2].logic.mapping.markers", "five lines"},

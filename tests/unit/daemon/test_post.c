@@ -52,7 +52,7 @@ static void test_job_defaults(void **state) {
     struct err e = {0};
     assert_int_equal(check("{\"firmware\":\"" H "\",\"board_type\":\"t\"}", &spec, &e), 0);
     /* the defaults of the API's description */
-    json_t *want = json_loads("{\"firmware\":\"" H "\",\"board_type\":\"t\",\"bench\":null,\"requires\":{},\"method\":"
+    json_t *want = json_loads("{\"firmware\":\"" H "\",\"model\":null,\"numerics\":null,\"board_type\":\"t\",\"bench\":null,\"requires\":{},\"method\":"
                                                    "\"quick\",\"windows\":5,\"window_s\":null,\"inferences\":null,"
                               "\"warmup\":10,\"inputs\":null,\"expect_output\":null,\"supply_v\":null,\"rate_hz\":null,"
                               "\"priority\":50,\"timeout_s\":900,\"retries\":1,\"labels\":{}}",

@@ -157,6 +157,7 @@ static void refused(void **state) {
         {"one train", {.trains = 1, .apart = 5}, ALIGN_NO_TRAIN},
         {"no train", {.trains = 0, .apart = 5}, ALIGN_NO_TRAIN},
         {"640 samples lost between the trains", {.trains = 4, .apart = 5, .jump = 0.0064}, ALIGN_RATE},
+        {"64 samples lost between the trains: 43 ppm for the ends alone", {.trains = 4, .apart = 5, .jump = 0.00064}, ALIGN_RATE},
         {"two trains, a loss that looks like 1280 ppm", {.trains = 2, .apart = 5, .jump = 0.0064}, ALIGN_RATE},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -107,6 +107,8 @@ static void refused(void **state) {
     static const char *const back[][2] = {{"second", GOOD_HEAD}, {"second-edges", GOOD_EDGES}, {"second-edges", GOOD_EDGES}};
     assert_int_equal(reading(twice, 2, &s, &e), JF_E_PARSE);
     assert_int_equal(reading(back, 3, &s, &e), JF_E_PARSE);
+    static const char *const overlap[][2] = {{"second", GOOD_HEAD}, {"second-edges", GOOD_EDGES}, {"second-edges", "{\"first\":99,\"end\":200,\"edges\":[]}"}};
+    assert_int_equal(reading(overlap, 3, &s, &e), JF_E_PARSE);
 }
 
 int main(void) {
