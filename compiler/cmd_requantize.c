@@ -29,13 +29,8 @@ static void set_done(struct set *s) {
     free(s->names);
 }
 
-static int set_add(struct set *s, const char *fmt, const char *dir, const char *name, unsigned long number) {
-    char text[4096];
-    int len = dir ? snprintf(text, sizeof text, fmt, dir, name) : snprintf(text, sizeof text, fmt, number);
-    if (len < 0 || (size_t)len >= sizeof text || s->n >= MAX_SET) {
-        return -1;
-    }
-    char **p = realloc(s->names, (size_t)(s->n + 1) * sizeof *p);
+static int set_add(struct set *s, const char *text) {
+    char **p = s->n < MAX_SET ? realloc(s->names, (size_t)(s->n + 1) * sizeof *p) : NULL;
     if (!p) {
         return -1;
     }
@@ -44,7 +39,31 @@ static int set_add(struct set *s, const char *fmt, const char *dir, const char *
     return s->names[s->n] ? (s->n++, 0) : -1;
 }
 
-static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+/* The files of a folder in the order of their names; hidden ones are left out. */
+static int not_hidden(const struct dirent *e) { return e->d_name[0] != '.'; }
+
+static int set_folder(const char *dir, struct set *s, struct err *reterr) {
+    struct dirent **list = NULL;
+    int n = scandir(dir, &list, not_hidden, alphasort), r = 0;
+    if (n < 0) {
+        return err_set_errno(reterr, JF_E_IO, errno, "--set %s", dir);
+    }
+    if (n == 0) {
+        r = err_set(reterr, JF_E_NOT_FOUND, "--set %s: no files in it", dir);
+    } else if (n > MAX_SET) {
+        r = err_set(reterr, JF_E_TOO_LARGE, "--set %s: %d files, at most %d are taken", dir, n, MAX_SET);
+    }
+    for (int i = 0; i < n; i++) {
+        char path[4096];
+        int len = snprintf(path, sizeof path, "%s/%s", dir, list[i]->d_name);
+        if (r >= 0 && (len < 0 || (size_t)len >= sizeof path || set_add(s, path) < 0)) {
+            r = err_set(reterr, JF_E_NOMEM, "--set %s: a path too long, or no memory", dir);
+        }
+        free(list[i]);
+    }
+    free(list);
+    return r;
+}
 
 /* "lcg:COUNT": seeds 1 to COUNT; else a folder whose files are inputs, in the order of their names. */
 static int set_open(const char *word, struct set *ret_s, struct err *reterr) {
@@ -55,30 +74,15 @@ static int set_open(const char *word, struct set *ret_s, struct err *reterr) {
             return err_set(reterr, JF_E_INVAL, "--set lcg:COUNT takes 1 to %d inputs", MAX_SET);
         }
         for (uint32_t i = 1; i <= count; i++) {
-            if (set_add(ret_s, "lcg:%lu", NULL, NULL, i) < 0) {
+            char text[16];
+            (void)snprintf(text, sizeof text, "lcg:%u", i);
+            if (set_add(ret_s, text) < 0) {
                 return err_set(reterr, JF_E_NOMEM, "no memory");
             }
         }
         return 0;
     }
-    DIR *d = opendir(word);
-    if (!d) {
-        return err_set_errno(reterr, JF_E_IO, errno, "--set %s", word);
-    }
-    int r = 0;
-    for (struct dirent *e = readdir(d); r >= 0 && e; e = readdir(d)) {
-        if (e->d_name[0] != '.' && set_add(ret_s, "%s/%s", word, e->d_name, 0) < 0) {
-            r = err_set(reterr, JF_E_TOO_LARGE, "--set %s: more than %d files, or no memory", word, MAX_SET);
-        }
-    }
-    (void)closedir(d);
-    if (r >= 0 && ret_s->n == 0) {
-        r = err_set(reterr, JF_E_NOT_FOUND, "--set %s: no files in it", word);
-    }
-    if (r >= 0) {
-        qsort(ret_s->names, (size_t)ret_s->n, sizeof *ret_s->names, by_text);
-    }
-    return r;
+    return set_folder(word, ret_s, reterr);
 }
 
 /* What the set showed of one layer. */

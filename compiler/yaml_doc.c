@@ -28,6 +28,7 @@ static int check_tree(const struct yaml_doc *d) {
     if (!used) {
         return -1;
     }
+    used[0] = n > 0; /* the root has none, so it is nobody's child */
     for (int i = 1; i <= n; i++) {
         const yaml_node_t *x = node_of(d, i);
         if (x->type == YAML_SEQUENCE_NODE) {

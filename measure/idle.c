@@ -17,7 +17,8 @@ static double guard_cells(const struct analysis *a) {
 }
 
 /* Host times of a stretch on the device's time line, in samples. Block instruments have no common clock with the host: the
- * opening edge of the segment's window was announced by `m-infer-start`, which left the UART just before it. */
+ * opening edge of the segment's window was announced by `m-infer-start`, which left the UART just before it, the closing one
+ * by `m-infer-done` just behind it. A busy host reads lines late, never early: the edge that puts the stretch later is right. */
 static bool locate(const struct analysis *a, const struct measure_stretch *st, double *ret_lo, double *ret_hi) {
     if (!a->cap->instrument.block) {
         if (!a->map.ok || st->from_ns == 0)
@@ -30,8 +31,11 @@ static bool locate(const struct analysis *a, const struct measure_stretch *st, d
             k++;
         if (k == a->cap->n_requests || !a->r->windows[k].found || a->cap->requests[k].start_ns == 0)
             return false;
-        *ret_lo = a->windows[k].x0 + (double)(st->from_ns - a->cap->requests[k].start_ns) * 1e-9 / a->dt;
-        *ret_hi = a->windows[k].x0 + (double)(st->to_ns - a->cap->requests[k].start_ns) * 1e-9 / a->dt;
+        const struct measure_request *q = &a->cap->requests[k];
+        double late = a->windows[k].x1 - a->windows[k].x0 - (double)(q->done_ns - q->start_ns) * 1e-9 / a->dt;
+        double open = a->windows[k].x0 + (q->done_ns > q->start_ns && late > 0 ? late : 0);
+        *ret_lo = open + (double)(st->from_ns - q->start_ns) * 1e-9 / a->dt;
+        *ret_hi = open + (double)(st->to_ns - q->start_ns) * 1e-9 / a->dt;
         *ret_lo = *ret_lo > (double)a->windows[k].seg_from ? *ret_lo : (double)a->windows[k].seg_from;
         *ret_hi = *ret_hi < (double)a->windows[k].seg_to ? *ret_hi : (double)a->windows[k].seg_to;
     }

@@ -96,12 +96,14 @@ static void check_loss(struct analysis *a) {
 /* By the modified z-score (Iglewicz and Hoaglin 1993), of four windows or more; x: their figures in order. */
 static void mark_outliers(struct analysis *a, const double *x, int n) {
     double work[MEASURE_MAX_WINDOWS];
+    if (n < 4)
+        return;
     memcpy(work, x, (size_t)n * sizeof *work);
-    double mid = n > 0 ? measure_median(work, (size_t)n) : 0;
+    double mid = measure_median(work, (size_t)n);
     for (int i = 0; i < n; i++)
         work[i] = fabs(x[i] - mid);
-    double mad = n > 0 ? measure_median(work, (size_t)n) : 0;
-    for (int k = 0, i = 0; k < a->r->n_windows && n >= 4; k++)
+    double mad = measure_median(work, (size_t)n);
+    for (int k = 0, i = 0; k < a->r->n_windows; k++)
         if (a->r->windows[k].usable) {
             double off = fabs(x[i++] - mid);
             a->r->windows[k].outlier = 0.6745 * off > a->cfg->outlier_z * mad && off > a->cfg->outlier_rel * fabs(mid);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The campaign "paper": the four MLPerf Tiny models and the five of "Benchmarking Ultra-Low-Power uNPUs" (untrained, of the same shape), each
 uploaded to the farm as a model file, compiled there for the board, measured on whichever virtual bench is free, and compared with the bench's own
-truth. Exit status 0: every row is valid; 1: one is not; 2: usage. Nothing outside build/campaign is written, except build/campaign.json."""
+truth. Exit status 0: every row is valid; 1: one is not; 2: usage. Nothing outside build/campaign is written; the rows are build/campaign/campaign.json."""
 import argparse
 import json
 import math
@@ -19,14 +19,19 @@ from lab import BENCHES, BUILD, FINAL, ROOT, Lab, Problem, match_truth, net_trut
 BOARD = "nucleo-h7a3zi-q"
 MLPERF = {"ad01": "ad01_int8", "kws01": "kws_ref_model", "ic01": "pretrainedResnet_quant", "vww01": "vww_96_int8"}
 PAPER = ("paper_autoencoder", "paper_simplenet", "paper_resnet", "paper_yolo", "paper_nas")
-FILES = {**{k: os.path.join(ROOT, "firmware", "models", f"{v}.tflite") for k, v in MLPERF.items()},
-         **{k: os.path.join(ROOT, "build", "models", f"{k}.tflite") for k in PAPER}}
 LIMIT_S = 1800  # of the whole campaign
+
+
+def files_of(models_dir):
+    return {**{k: os.path.join(ROOT, "firmware", "models", f"{v}.tflite") for k, v in MLPERF.items()},
+            **{k: os.path.join(models_dir, f"{k}.tflite") for k in PAPER}}
 
 
 def work_of(path):
     """(multiply-accumulates of the layers, weights without biases), from the shapes of `jf-model dump`."""
-    p = subprocess.run([os.path.join(BUILD, "jf-model"), "dump", path, "--json"], stdout=subprocess.PIPE, check=True)
+    p = subprocess.run([os.path.join(BUILD, "jf-model"), "dump", path, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    if p.returncode:
+        raise ValueError(p.stderr.decode("utf-8", "replace").strip())
     macs = weights = 0
     for n in json.loads(p.stdout)["nodes"]:
         if n["op"] not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
@@ -68,40 +73,45 @@ def percent(x):
     return "-" if x is None else f"{100 * x:+.4f} %"
 
 
-def print_table(rows):
-    head = (f"{'model':17} {'MACs':>10} {'weights':>8} {'arena':>8} {'flash':>8} {'RAM':>8} {'latency':>9} {'gross':>9} {'U95':>9} {'net':>9} {'U95':>9} "
-            f"{'per MAC':>9}  {'verdict':8} {'error vs truth':>14} {'of net':>10}")
+def print_table(head, lines):
     print("\n" + head + "\n" + "-" * len(head))
-    for r in rows:
-        kib = [f"{r[k] / 1024:.1f} K" if r[k] is not None else "-" for k in ("arena_bytes", "flash_bytes", "ram_bytes")]
-        joule = [si(r[k], "J") for k in ("energy_per_inference_j", "u95_j", "net_energy_per_inference_j", "net_u95_j", "energy_per_mac_j")]
-        print(f"{r['model']:17} {r['macs']:>10,} {r['weights']:>8,} {kib[0]:>8} {kib[1]:>8} {kib[2]:>8} {si(r['latency_s'], 's'):>9} {joule[0]:>9} {joule[1]:>9} "
-              f"{joule[2]:>9} {joule[3]:>9} {joule[4]:>9}  {r['verdict']:8} {percent(r['relative_error']):>14} {percent(r['net_relative_error']):>10}"
-              + (f"  {', '.join(r['reasons'])}" if r["reasons"] else ""))
+    for line in lines:
+        print(line)
 
 
-def row_of(name, macs, weights):
+def print_rows(rows):
+    kib = {r["model"]: [f"{r[k] / 1024:.1f} K" if r[k] is not None else "-" for k in ("arena_bytes", "flash_bytes", "ram_bytes")] for r in rows}
+    print_table(f"{'model':17} {'MACs':>11} {'weights':>8} {'arena':>8} {'flash':>8} {'RAM':>8}",
+                (f"{r['model']:17} {r['macs'] or 0:>11,} {r['weights'] or 0:>8,} {kib[r['model']][0]:>8} {kib[r['model']][1]:>8} {kib[r['model']][2]:>8}" for r in rows))
+    joule = {r["model"]: [si(r[k], "J") for k in ("energy_per_inference_j", "u95_j", "net_energy_per_inference_j", "net_u95_j", "energy_per_mac_j")] for r in rows}
+    print_table(f"{'model':17} {'latency':>9} {'energy/inf.':>11} {'U95':>9} {'net':>9} {'U95':>9} {'per MAC':>8}  {'verdict':8} {'error vs truth':>14} {'of net':>10}",
+                (f"{r['model']:17} {si(r['latency_s'], 's'):>9} {e[0]:>11} {e[1]:>9} {e[2]:>9} {e[3]:>9} {e[4]:>8}  {r['verdict']:8} {percent(r['relative_error']):>14} "
+                 f"{percent(r['net_relative_error']):>10}" + (f"  {', '.join(r['reasons'])}" if r["reasons"] else "") for r, e in ((r, joule[r["model"]]) for r in rows)))
+
+
+def row_of(name):
     keys = ("arena_bytes", "flash_bytes", "ram_bytes", "latency_s", "energy_per_inference_j", "u95_j", "net_energy_per_inference_j", "net_u95_j",
             "energy_per_mac_j", "truth_energy_j", "relative_error", "truth_net_energy_j", "net_relative_error", "bench", "result", "model_sha256", "numerics")
-    return {"model": name, "macs": macs, "weights": weights, **dict.fromkeys(keys), "verdict": "-", "reasons": []}
+    return {"model": name, "macs": None, "weights": None, **dict.fromkeys(keys), "verdict": "-", "reasons": []}
 
 
-def submit(lab, name, numerics, windows):
+def submit(lab, name, path, numerics, windows):
     """(model id, job id): upload, then a job for any board of the type; it waits in the farm until the model is compiled."""
-    with open(FILES[name], "rb") as f:
+    with open(path, "rb") as f:
         model = lab.api("POST", f"/models?name={name}", f.read(), content_type="application/octet-stream")["id"]
     job = {"model": model, "board_type": BOARD, "numerics": numerics, "method": "quick", "windows": windows, "window_s": 0.3, "warmup": 1, "retries": 2,
            "labels": {"campaign": "paper", "model": name}}
     return model, lab.api("POST", "/jobs", job)["id"]
 
 
-def measure_all(lab, names, a, say):
+def measure_all(lab, files, a, say):
     began, rows, jobs, told = time.monotonic(), {}, {}, {}
-    for name in names:
-        rows[name] = row_of(name, *work_of(FILES[name]))
+    for name, path in files.items():
+        rows[name] = row_of(name)
         try:
-            jobs[name] = submit(lab, name, a.numerics, a.windows)
-        except Problem as e:
+            rows[name]["macs"], rows[name]["weights"] = work_of(path)
+            jobs[name] = submit(lab, name, path, a.numerics, a.windows)
+        except (Problem, ValueError) as e:
             rows[name]["verdict"] = f"refused: {e}"
     while len(told) < len(jobs) or any(told[n] not in FINAL for n in jobs):
         for name, (model, job) in jobs.items():
@@ -119,58 +129,71 @@ def measure_all(lab, names, a, say):
         if time.monotonic() - began > LIMIT_S:
             raise TimeoutError(f"the campaign did not finish within {LIMIT_S // 60} minutes")
         time.sleep(0.25)
-    return [rows[n] for n in names], time.monotonic() - began
+    return [rows[n] for n in files], time.monotonic() - began
 
 
 def arguments():
+    """(options, {model: path})"""
     ap = argparse.ArgumentParser(description=__doc__)
     ap.add_argument("--json", action="store_true", help="print the rows and the matrix as JSON, and nothing else")
-    ap.add_argument("--model", action="append", choices=list(FILES), help="only this model (repeatable)")
-    ap.add_argument("--bench", action="append", choices=sorted(BENCHES), help="only these benches (default: the two oscilloscopes)")
+    ap.add_argument("--model", action="append", choices=[*MLPERF, *PAPER], help="only this model (repeatable)")
+    ap.add_argument("--bench", action="append", choices=sorted(BENCHES), help="only this bench (repeatable; default: the two oscilloscopes)")
     ap.add_argument("--numerics", choices=("tflm", "litert"), default="tflm")
     ap.add_argument("--windows", type=int, default=3, help="windows of each measurement, 1 to 64 (3)")
     ap.add_argument("--realistic", action="store_true", help="switch the virtual instruments' errors on")
     ap.add_argument("--seed", type=int, default=1)
     ap.add_argument("--stay", action="store_true", help="keep daemon and page after the table, until Ctrl-C")
+    ap.add_argument("--models-dir", default=os.path.join(ROOT, "build", "models"), help="where the paper's models lie (build/models)")
+    ap.add_argument("--out", default=os.path.join(ROOT, "build", "campaign"), help="the directory to work in; that of an earlier campaign is emptied (build/campaign)")
     a = ap.parse_args()
-    missing = [n for n in a.model or FILES if not os.path.exists(FILES[n])]
+    files = {n: path for n, path in files_of(a.models_dir).items() if not a.model or n in a.model}
+    missing = [n for n, path in files.items() if not os.path.exists(path)]
+    if os.path.isdir(a.out) and os.listdir(a.out) and not os.path.exists(os.path.join(a.out, "joulefarm.yaml")):
+        ap.error(f"--out {a.out}: there is something else in it")
     if missing or not 1 <= a.windows <= 64:
         ap.error(f"no file for {', '.join(missing)}: `make paper` makes them" if missing else "--windows must be 1 to 64")
-    return a
+    return a, files
 
 
-def matrix(names, as_json):
-    argv = [os.path.join(BUILD, "jf-model"), "matrix", *(FILES[n] for n in names), *(["--json"] if as_json else [])]
+def matrix(paths, *options):
+    """Of the models that can be read."""
+    argv = [os.path.join(BUILD, "jf-model"), "matrix", *options, *paths]
     return subprocess.run(argv, stdout=subprocess.PIPE, check=True).stdout.decode()
 
 
+def report(rows, paths, a, took):
+    """Prints the tables or the JSON, writes the JSON."""
+    doc = {"campaign": "paper", "board_type": BOARD, "virtual": True, "duration_s": took, "rows": rows,
+           "matrix": json.loads(matrix(paths, "--json"))["models"] if paths else []}
+    with open(os.path.join(a.out, "campaign.json"), "w", encoding="utf-8") as f:
+        json.dump(doc, f, indent=1)
+        f.write("\n")
+    if a.json:
+        print(json.dumps(doc, indent=1), flush=True)
+        return
+    print_rows(rows)
+    print("\nMACs and weights of the layers, biases not counted; per MAC: gross energy.")
+    if paths:
+        print("\nThe same models against every target (jf-model matrix):\n\n" + matrix(paths, "--summary"))
+
+
 def main():
-    a = arguments()
-    names = [n for n in FILES if not a.model or n in a.model]
+    a, files = arguments()
 
     def say(*words):
         print(*words, flush=True, file=sys.stderr if a.json else sys.stdout)
 
-    directory = os.path.join(ROOT, "build", "campaign")
-    shutil.rmtree(directory, ignore_errors=True)
+    shutil.rmtree(a.out, ignore_errors=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     benches = tuple(a.bench or ("scope-a", "scope-b"))
-    say(f"campaign paper: {len(names)} int8 models, numerics {a.numerics}, virtual benches {', '.join(benches)}, method quick, {a.windows} windows")
-    with Lab(directory, benches, realistic=a.realistic, seed=a.seed) as lab:
+    say(f"campaign paper: {len(files)} int8 models, numerics {a.numerics}, virtual benches {', '.join(benches)}, method quick, {a.windows} windows")
+    with Lab(a.out, benches, realistic=a.realistic, seed=a.seed) as lab:
         lab.start_daemon()
         say(f"the page: {lab.url}/   (log: {os.path.relpath(os.path.join(lab.dir, 'joulefarmd.log'), os.getcwd())})")
-        rows, took = measure_all(lab, names, a, say)
-        doc = {"campaign": "paper", "board_type": BOARD, "virtual": True, "duration_s": took, "rows": rows, "matrix": json.loads(matrix(names, True))["models"]}
-        with open(os.path.join(ROOT, "build", "campaign.json"), "w", encoding="utf-8") as f:
-            json.dump(doc, f, indent=1)
-            f.write("\n")
+        rows, took = measure_all(lab, files, a, say)
+        report(rows, [files[r["model"]] for r in rows if r["macs"]], a, took)
         bad = [r for r in rows if r["verdict"] != "valid"]
-        if a.json:
-            print(json.dumps(doc, indent=1), flush=True)
-        else:
-            print_table(rows)
-            print("\nMACs and weights of the layers, biases not counted; per MAC: gross energy.\n\nThe same models on every target (`jf-model matrix`):\n\n" + matrix(names, False))
-            say(f"{len(rows) - len(bad)} of {len(rows)} results are valid, {took:.0f} s.")
+        say(f"{len(rows) - len(bad)} of {len(rows)} results are valid, {took:.0f} s.")
         if a.stay:
             say(f"The page is at {lab.url}/ until Ctrl-C.")
             signal.pause()

@@ -297,6 +297,12 @@ def lists(t):
     code, text, _ = call("matrix", *models, "--json")
     d = json.loads(text)["models"]
     same = all(check(f"{MODELS}/{m['model']}", row["target"])[1]["verdict"] == row["verdict"] for m in d[:2] for row in m["targets"])
+    code, text, _ = call("matrix", *models, "--summary")
+    cells = {x.split()[0]: x.split()[1:] for x in text.splitlines() if x.split(" ")[0] in [f["target"] for f in d[0]["targets"]]}
+    words = {"legal": "legal", "legal-with-cpu-fallback": "cpu", "undecided": "?", "illegal": "no"}
+    want = {f["target"]: [words[r["verdict"]] if r["verdict"] != "illegal" or r["verdict_requantized"] == "illegal" else "scales" for m in d for r in m["targets"] if r["target"] == f["target"]]
+            for f in d[0]["targets"]}
+    t.check(code == 0 and cells == want, "matrix --summary: the same verdicts in one word", (cells, want))
     t.check(len(d) == 4 and all(len(m["targets"]) == len(files) for m in d) and same, "matrix --json: the verdicts that check gives", "")
     with open(f"{TARGETS}/README.md", encoding="utf-8") as f:
         readme = f.read()
@@ -343,6 +349,7 @@ BAD = [
     ("operators unknown but not said so", BASE[BASE.index("operators:"):], "operators: unknown\n", 9, "unknown"),
     ("broken YAML", "fallback: none", "fallback: [none", None, ""),
     ("anchors", "fallback: none", "fallback: &a none\nsplit_arena: *a", None, "anchors"),
+    ("a file that contains itself", BASE, "&a\nname: mine\noperators: [*a]\n", None, "anchors"),
     ("a tool with a word that nobody fills in", None, 'tool: {name: x, install: y, source: book, deadline_s: 1, memory_mib: 16, outputs: [a], steps: [{argv: [x, "{modle}"]}]}\n', 14, "{modle}"),
     ("a tool without a deadline", None, 'tool: {name: x, install: y, source: book, memory_mib: 16, outputs: [a], steps: [{argv: [x]}]}\n', 14, "deadline_s"),
     ("a report field that does not exist", None,

@@ -162,6 +162,25 @@ static size_t load(const char *name, char *dst, size_t size) {
     return n;
 }
 
+/* 1728 outputs, as of a detector with a 12 x 12 x 12 map: the line is longer than any that is kept, and what is around it is heard. */
+static void test_long_results(void **state) {
+    (void)state;
+    struct dut d;
+    dut_init(&d, clock_system(), false, no_log, NULL);
+    static const char before[] = "m-infer-start-3\r\nm-jf-output-[0badcafe]\r\nm-infer-done\r\nm-results-[-12.345", after[] = "]\r\nm-ready\r\n";
+    dut_feed(&d, before, sizeof before - 1);
+    for (int i = 1; i < 1728; i++) {
+        dut_feed(&d, ",-12.345", 8);
+    }
+    assert_int_equal(d.n_ready, 0);
+    dut_feed(&d, after, sizeof after - 1);
+    assert_int_equal(d.n_ready, 1);
+    assert_int_equal(d.split.n_cut, 1);
+    assert_int_equal(d.infer.n_reported, 3);
+    assert_true(d.infer.output_reported && d.infer.output_crc == 0x0badcafe && d.infer.done_ns != 0 && d.infer.ready_ns >= d.infer.done_ns);
+    assert_true(d.infer.n_results <= 0 && !d.error);
+}
+
 struct transcript {
     const char *file, *model;
     uint64_t inferences;
@@ -274,7 +293,7 @@ static void test_send(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lines),    cmocka_unit_test(test_values_and_fields), cmocka_unit_test(test_db_command),
-        cmocka_unit_test(test_splitter), cmocka_unit_test(test_transcripts),       cmocka_unit_test(test_reports),
+        cmocka_unit_test(test_splitter), cmocka_unit_test(test_long_results), cmocka_unit_test(test_transcripts),       cmocka_unit_test(test_reports),
         cmocka_unit_test(test_send),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -72,7 +72,8 @@ static void stages_add_up(void **state) {
 }
 
 /* ---- a block instrument ---------------------------------------------------------------------------------------- */
-static void block_capture(struct synth *s, double dt) {
+/* results_s: how long the board prints what it found. */
+static void block_capture(struct synth *s, double dt, double results_s) {
     synth_init(s, dt, 3.0);
     s->with_voltage = true;
     s->cap_.supply.provenance = MEASURE_VOLTAGE_MEASURED;
@@ -82,6 +83,7 @@ static void block_capture(struct synth *s, double dt) {
         double from = s->t_end - 0.01;
         synth_idle(s, 1.2, 0.002);
         synth_window(s, 50, &usual, 0.004);
+        synth_hold(s, results_s, 0.004, (uint8_t)(1 | (s->lv[s->n - 1].m & 2)));
         synth_idle(s, 1.2, 0.002);
         s->cap_.stretches[2 * k].segment = s->cap_.stretches[2 * k + 1].segment = k;
         s->cap_.requests[k].segment = k;
@@ -94,7 +96,7 @@ static void block_capture(struct synth *s, double dt) {
 static void block_instrument(void **state) {
     (void)state;
     struct synth s;
-    block_capture(&s, 1e-5);
+    block_capture(&s, 1e-5, 0);
     struct measure_result *r = judge(&s, NULL);
     assert_int_equal(r->verdict, MEASURE_VALID);
     assert_int_equal(r->idle.n, 10);
@@ -104,10 +106,25 @@ static void block_instrument(void **state) {
     assert_true(r->has_stages); /* 300 us are 30 samples */
     free(r);
     synth_done(&s);
-    block_capture(&s, 4e-5);
+    block_capture(&s, 4e-5, 0);
     r = judge(&s, NULL);
     assert_false(r->has_stages); /* 300 us are 7.5 samples: null */
     assert_int_equal(r->verdict, MEASURE_VALID);
+    free(r);
+    synth_done(&s);
+}
+
+/* A busy host reads `m-infer-start` more than the guard time late; the printing behind the window is still no idle. */
+static void block_instrument_late_host(void **state) {
+    (void)state;
+    struct synth s;
+    block_capture(&s, 1e-5, 0.4);
+    for (int k = 0; k < 5; k++)
+        s.cap_.requests[k].start_ns += (int64_t)llround(0.8e9 * (s.win[k].t1 - s.win[k].t0));
+    assert_true(0.8 * (s.win[0].t1 - s.win[0].t0) > 0.15);
+    struct measure_result *r = judge(&s, NULL);
+    assert_int_equal(r->idle.n, 10);
+    near_rel(r->idle.power_w, 0.006, 1e-4);
     free(r);
     synth_done(&s);
 }
@@ -342,7 +359,7 @@ static void transition_is_bounded_at_its_middle(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(declared_tolerance_of_a_set_voltage), cmocka_unit_test(idle_uncertainty), cmocka_unit_test(idle_keeps_its_distance), cmocka_unit_test(transition_is_bounded_at_its_middle),
-        cmocka_unit_test(usual_run_is_valid), cmocka_unit_test(stages_add_up), cmocka_unit_test(block_instrument), cmocka_unit_test(mlperf_scheme),
+        cmocka_unit_test(usual_run_is_valid), cmocka_unit_test(stages_add_up), cmocka_unit_test(block_instrument), cmocka_unit_test(block_instrument_late_host), cmocka_unit_test(mlperf_scheme),
         cmocka_unit_test(mlperf_missing_and_surplus_edges), cmocka_unit_test(rules_differ_by_samples_only), cmocka_unit_test(budget_by_hand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
