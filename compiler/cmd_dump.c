@@ -72,9 +72,9 @@ static void dump_json(const struct cmd_model *l) {
 static void dump_text(const struct cmd_model *l) {
     const struct ir_model *m = &l->model;
     const struct program *p = &l->program;
-    const struct ir_changes *c = &l->changes;
-    printf("model %s numerics %s passes %s: %d dead, %d transposes, %d pads, %d activations, %d multiplications\n", l->sha256, numerics_name(p->numerics), ir_passes_name(l->passes), c->dead,
-           c->transposes, c->pads, c->activations, c->multiplications);
+    char changes[160];
+    ir_changes_text(&l->changes, changes, sizeof changes);
+    printf("model %s numerics %s passes %s: %s\n", l->sha256, numerics_name(p->numerics), ir_passes_name(l->passes), changes);
     ir_print(stdout, m);
     for (int t = 0; t < m->n_tensors; t++) {
         const struct ir_tensor *x = &m->tensors[t];

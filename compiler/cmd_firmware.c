@@ -40,8 +40,8 @@ static void print_json(const struct wish *c, const struct firmware_request *q, c
         json_array_append_new(regions, json_pack("{s:s,s:s,s:I,s:I}", "name", g->name, "kind", g->flash ? "flash" : "ram", "used_bytes", (json_int_t)g->used_bytes, "size_bytes",
                                                  (json_int_t)g->size_bytes));
     }
-    json_t *doc = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:i,s:o}", "board", c->board, "name", q->info->id, "model_sha256", q->info->source_sha256, "numerics",
-                            numerics_name(q->program->numerics), "kernels", isa_name(q->board->isa), "mode", c->mode, "file", q->out, "elf_sha256", r->sha256, "elf_bytes",
+    json_t *doc = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:i,s:o}", "board", c->board, "name", q->info->id, "model_sha256", q->info->source_sha256, "numerics",
+                            numerics_name(q->program->numerics), "passes", q->info->passes, "kernels", isa_name(q->board->isa), "mode", c->mode, "file", q->out, "elf_sha256", r->sha256, "elf_bytes",
                             (json_int_t)r->elf_bytes, "flash_bytes", (json_int_t)r->flash_bytes, "ram_bytes", (json_int_t)r->ram_bytes, "arena_bytes", (int)arena_bytes(q), "regions",
                             regions);
     (void)json_dumpf(doc, stdout, JSON_INDENT(2));
@@ -51,7 +51,8 @@ static void print_json(const struct wish *c, const struct firmware_request *q, c
 
 static void print_text(const struct firmware_request *q, const struct firmware_report *r) {
     printf("%s  sha256 %s\n", q->out, r->sha256);
-    printf("board %s, kernels %s, numerics %s, arena %" PRId32 " bytes\n", q->board->name, isa_name(q->board->isa), numerics_name(q->program->numerics), arena_bytes(q));
+    printf("board %s, kernels %s, numerics %s, passes %s, arena %" PRId32 " bytes\n", q->board->name, isa_name(q->board->isa), numerics_name(q->program->numerics),
+           q->info->passes, arena_bytes(q));
     for (int i = 0; i < r->n_regions; i++) {
         const struct firmware_region *g = &r->regions[i];
         printf("%-5s %-10s %9" PRIu64 " of %" PRIu64 " bytes, %.1f %%\n", g->flash ? "flash" : "ram", g->name, g->used_bytes, g->size_bytes, 100.0 * (double)g->used_bytes / (double)g->size_bytes);

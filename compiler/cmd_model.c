@@ -182,11 +182,19 @@ int cmd_model_info(const struct cmd_model *m, const char *path, const char *id, 
         return r;
     }
     free(arena);
+    ir_changes_text(&m->changes, ret_i->changes, sizeof ret_i->changes);
     const char *base = strrchr(path, '/');
     (void)snprintf(ret_i->source, sizeof ret_i->source, "%.63s", base ? base + 1 : path);
     for (char *p = ret_i->source; *p; p++) {
         *p = isalnum((unsigned char)*p) || strchr("._-", *p) ? *p : '?';
     }
-    ret_i->info = (struct emit_info){id, ret_i->source, m->sha256, seed, c.last, c.all, NULL};
+    ret_i->info = (struct emit_info){.id = id,
+                                      .source_name = ret_i->source,
+                                      .source_sha256 = m->sha256,
+                                      .passes = ir_passes_name(m->passes),
+                                      .changes = ret_i->changes,
+                                      .golden_seed = seed,
+                                      .golden_output_crc32 = c.last,
+                                      .golden_all_crc32 = c.all};
     return 0;
 }

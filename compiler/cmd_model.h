@@ -52,8 +52,8 @@ bool cmd_is_identifier(const char *s);
 
 /* What is embedded beside the program: checksums of the run on `golden`, the source's name. */
 struct cmd_emit_info {
-    struct emit_info info; /* points to source, to the model's hash and to id */
-    char source[64];
+    struct emit_info info; /* points to source, to changes, to the model's hash and to id */
+    char source[64], changes[160];
 };
 int cmd_model_info(const struct cmd_model *m, const char *path, const char *id, const char *golden, struct cmd_emit_info *ret_i, struct err *reterr) JF_MUST_CHECK;
 

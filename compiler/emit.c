@@ -11,7 +11,7 @@
 
 #include "compiler/emit_int.h"
 
-static const char head[] = "/* SPDX-License-Identifier: MIT\n * Made by jf-model %s from %s (sha256 %s), numerics %s. Do not edit. */\n";
+static const char head[] = "/* SPDX-License-Identifier: MIT\n * Made by jf-model %s from %s (sha256 %s), numerics %s.\n * Passes %s: %s. Do not edit. */\n";
 
 static void put_requant(FILE *f, int node, const struct jfk_requant *q) {
     (void)fprintf(f, ".rq = {n%d_mult, n%d_shift, ", node, node);
@@ -168,7 +168,7 @@ static void put_run(FILE *f, const struct program *p, const struct emit_info *e)
 
 static void put_source(FILE *f, const struct program *p, const struct emit_info *e) {
     const struct ir_tensor *x = &p->model->tensors[p->model->input], *y = &p->model->tensors[p->model->output];
-    (void)fprintf(f, head, JF_VERSION, e->source_name, e->source_sha256, numerics_name(p->numerics));
+    (void)fprintf(f, head, JF_VERSION, e->source_name, e->source_sha256, numerics_name(p->numerics), e->passes, e->changes);
     static const char *const headers[] = {[ISA_PORTABLE] = "jf_kernels.h", [ISA_DSP] = "jf_dsp.h", [ISA_MVE] = "jf_mve.h"};
     int32_t arena_bytes = e->packing ? e->packing->arena_bytes : p->arena_bytes;
     (void)fprintf(f, "#include \"firmware/runtime/%s\"\n#include \"jfm_%s.h\"\n\n", headers[e->packing ? e->packing->isa : ISA_PORTABLE], e->id);
@@ -178,7 +178,8 @@ static void put_source(FILE *f, const struct program *p, const struct emit_info 
         put_node(f, i, &p->nodes[i], packed_of(e, i));
     }
     put_run(f, p, e);
-    (void)fprintf(f, "\nconst struct jfm_model jfm_%s = {\n    .id = \"%s\",\n    .source_sha256 = \"%s\",\n    .numerics = \"%s\",\n", e->id, e->id, e->source_sha256, numerics_name(p->numerics));
+    (void)fprintf(f, "\nconst struct jfm_model jfm_%s = {\n    .id = \"%s\",\n    .source_sha256 = \"%s\",\n    .numerics = \"%s\",\n    .passes = \"%s\",\n", e->id, e->id, e->source_sha256,
+                  numerics_name(p->numerics), e->passes);
     (void)fprintf(f, "    .n_nodes = %d,\n    .in_n = %" PRId32 ",\n    .out_n = %" PRId32 ",\n    .in_zp = %" PRId32 ",\n    .out_zp = %" PRId32 ",\n    .in_scale = %af,\n    .out_scale = %af,\n", p->n_nodes,
                   x->elements, y->elements, ir_zero_point(x), ir_zero_point(y), (double)ir_scale(x, 0), (double)ir_scale(y, 0));
     (void)fprintf(f, "    .input = arena + %" PRId32 ",\n    .output = arena + %" PRId32 ",\n    .arena_bytes = %" PRId32 ",\n", p->offset[p->model->input], p->offset[p->model->output], arena_bytes);
@@ -187,7 +188,7 @@ static void put_source(FILE *f, const struct program *p, const struct emit_info 
 }
 
 static void put_header(FILE *f, const struct program *p, const struct emit_info *e) {
-    (void)fprintf(f, head, JF_VERSION, e->source_name, e->source_sha256, numerics_name(p->numerics));
+    (void)fprintf(f, head, JF_VERSION, e->source_name, e->source_sha256, numerics_name(p->numerics), e->passes, e->changes);
     (void)fprintf(f, "#ifndef JFM_%s_H\n#define JFM_%s_H\n\n#include \"firmware/runtime/jf_model.h\"\n\nextern const struct jfm_model jfm_%s;\n\n#endif\n", e->id, e->id, e->id);
 }
 

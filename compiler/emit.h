@@ -9,6 +9,7 @@ struct emit_info {
     const char *id; /* C identifier, at most 31 characters */
     const char *source_name; /* for the head comment */
     const char *source_sha256; /* 64 hex digits */
+    const char *passes, *changes; /* "exact"; what they changed (ir_changes_text), for the head comment */
     uint32_t golden_seed, golden_output_crc32, golden_all_crc32;
     const struct packing *packing; /* of the program, for other kernels than the portable ones; NULL: portable */
 };

@@ -71,7 +71,7 @@ struct program {
     struct lowered_node *nodes;
     int n_nodes;
     int32_t *offset; /* per tensor: place in the arena, -1: none */
-    int32_t arena_bytes, lower_bound_bytes; /* the bound: largest sum of tensors alive at one node, less what may overlap there */
+    int32_t arena_bytes, lower_bound_bytes; /* no layout of these kernels' distances is smaller: compiler/plan.c */
 };
 
 int program_build(const struct ir_model *m, enum numerics numerics, struct program *ret_p, struct err *reterr) JF_MUST_CHECK;

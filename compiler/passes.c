@@ -3,6 +3,7 @@
  * changes the model is linked, so that producer and last_use are true. Every change removes a node or turns one into a cheaper kind, so it ends. */
 #include "compiler/passes.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "compiler/lower.h"
@@ -286,6 +287,10 @@ int ir_passes_parse(const char *s, enum ir_passes *ret_p) {
         }
     }
     return JF_E_INVAL;
+}
+
+void ir_changes_text(const struct ir_changes *c, char *dst, size_t size) {
+    (void)snprintf(dst, size, "%d dead, %d transposes, %d pads, %d activations, %d multiplications", c->dead, c->transposes, c->pads, c->activations, c->multiplications);
 }
 
 int ir_optimize(struct ir_model *m, enum ir_passes passes, struct ir_changes *ret_c, struct err *reterr) {

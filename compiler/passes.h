@@ -23,6 +23,9 @@ struct ir_changes {
                           * one saturation less. Only with IR_PASSES_ROUNDING */
 };
 
+/* "0 dead, 1 pads, ...": the counts in words. */
+void ir_changes_text(const struct ir_changes *c, char *dst, size_t size);
+
 /* Runs the passes on a checked model until nothing changes, and checks again. *ret_c (or NULL) counts. */
 int ir_optimize(struct ir_model *m, enum ir_passes passes, struct ir_changes *ret_c, struct err *reterr) JF_MUST_CHECK;
 

@@ -2,7 +2,9 @@
  * The arena's layout: which tensors share memory and where each lies. RESHAPE's output is its input's memory. Any other output may begin
  * inside an operand that dies there, as far before it as the kernel asks (lowered_node.overlap; 0: in place). Tensors are placed one after
  * another, each at the lowest place that is free of those alive at the same time. The order decides how much is wasted: by size, by time in both
- * directions, then a bounded, deterministic search by exchanging pairs from the best of these, which stops at the lower bound. */
+ * directions, by the best layout of neighbours in time, then a bounded, deterministic search by exchanging pairs from the best of these, which
+ * stops at the lower bound. The bound: what one node needs, and what the neighbours in time need, each pair of which is alive together; for a chain
+ * that layout is the best there is. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +19,8 @@ struct slot { /* one piece of memory: a tensor and those aliased to it */
     int32_t bytes, offset;
     int donor[IR_MAX_INPUTS], n_donors; /* root tensors that die where this one is made */
     int32_t distance[IR_MAX_INPUTS]; /* this may begin so far or farther before its donor */
+    bool higher; /* than its predecessor in time, in the best layout of neighbours */
+    int64_t wish; /* its place there */
 };
 
 struct plan {
@@ -133,11 +137,92 @@ static int by_size(const void *pa, const void *pb) {
 }
 static int by_time(const void *pa, const void *pb) {
     const struct slot *a = pa, *b = pb;
-    return a->from != b->from ? a->from - b->from : by_size(pa, pb);
+    return a->from != b->from ? a->from - b->from : a->to != b->to ? a->to - b->to : by_size(pa, pb);
 }
 static int by_end(const void *pa, const void *pb) {
     const struct slot *a = pa, *b = pb;
     return a->from != b->from ? b->from - a->from : by_size(pa, pb);
+}
+
+static int by_wish(const void *pa, const void *pb) {
+    const struct slot *a = pa, *b = pb;
+    return a->wish != b->wish ? (a->wish < b->wish ? -1 : 1) : by_size(pa, pb);
+}
+
+/* --- neighbours in time: slots in the order of by_time; s[0] before s[1] ------------------------------------------------------ */
+
+static bool together(const struct slot *s) { return s[1].from <= s[0].to; }
+/* By how much `upper` begins above `lower` at least. */
+static int32_t step(const struct slot *lower, const struct slot *upper) {
+    int32_t d = distance_to(lower, upper);
+    return d >= 0 && d < lower->bytes ? d : lower->bytes;
+}
+
+/* Whether neighbours fit into `size` bytes. Two numbers tell all about a slot: the lowest place it can have when it is higher than its predecessor
+ * (its successor, when lower, does not care), and the highest it can have when it is lower (its successor, when higher, does not care). The choices
+ * are left in `from_*`, for the way back. */
+struct reach {
+    int64_t lowest, highest; /* as the higher, as the lower; lowest > size, highest < 0: impossible */
+    bool lowest_from_higher, highest_from_higher; /* what the predecessor is then */
+};
+
+static bool neighbours_fit(const struct slot *s, int n, int64_t size, struct reach *r) {
+    for (int i = 0; i < n; i++) {
+        int64_t room = size - s[i].bytes;
+        if (i == 0 || !together(&s[i - 1])) {
+            bool was = i == 0 || r[i - 1].lowest <= size || r[i - 1].highest >= 0;
+            r[i] = (struct reach){size + 1, was ? room : -1, true, i > 0 && r[i - 1].lowest <= size};
+            continue;
+        }
+        const struct reach *p = &r[i - 1];
+        bool higher = p->lowest <= size, lower = p->highest >= 0;
+        int64_t up = step(&s[i - 1], &s[i]), down = step(&s[i], &s[i - 1]);
+        r[i].lowest_from_higher = !lower;
+        r[i].lowest = lower ? up : higher ? p->lowest + up : size + 1;
+        r[i].lowest = r[i].lowest <= room ? r[i].lowest : size + 1;
+        int64_t after_higher = higher ? size - s[i - 1].bytes - down : -1, after_lower = lower ? p->highest - down : -1;
+        r[i].highest_from_higher = after_higher > after_lower;
+        r[i].highest = after_higher > after_lower ? after_higher : after_lower;
+        r[i].highest = r[i].highest < room ? r[i].highest : room;
+    }
+    return r[n - 1].lowest <= size || r[n - 1].highest >= 0;
+}
+
+/* The way back: who is higher than its predecessor, then the lowest places that this asks for. */
+static void wishes(struct slot *s, int n, int64_t size, const struct reach *r) {
+    bool higher = r[n - 1].lowest <= size;
+    for (int i = n - 1; i >= 0; i--) {
+        s[i].higher = higher;
+        higher = higher ? r[i].lowest_from_higher : r[i].highest_from_higher;
+    }
+    for (int i = 0; i < n; i++) {
+        s[i].wish = i > 0 && together(&s[i - 1]) && s[i].higher ? s[i - 1].wish + step(&s[i - 1], &s[i]) : 0;
+    }
+    for (int i = n - 2; i >= 0; i--) {
+        int64_t least = together(&s[i]) && !s[i + 1].higher ? s[i + 1].wish + step(&s[i + 1], &s[i]) : 0;
+        s[i].wish = s[i].wish > least ? s[i].wish : least;
+    }
+}
+
+/* The fewest bytes in which all neighbours in time fit, found by halving; at least `low`. Leaves the slots by time, with their wishes. */
+static int64_t fit_neighbours(struct plan *p, int64_t low, struct reach *r) {
+    int64_t high = low;
+    qsort(p->slots, (size_t)p->n, sizeof *p->slots, by_time);
+    for (int i = 0; i < p->n; i++) {
+        high += p->slots[i].bytes;
+    }
+    while (p->n > 0 && low < high) {
+        int64_t half = low + (high - low) / 2;
+        if (neighbours_fit(p->slots, p->n, half, r)) {
+            high = half;
+        } else {
+            low = half + 1;
+        }
+    }
+    if (p->n > 0 && neighbours_fit(p->slots, p->n, high, r)) {
+        wishes(p->slots, p->n, high, r);
+    }
+    return high;
 }
 
 static void exchange(struct slot *slots, int a, int b) {
@@ -166,7 +251,7 @@ static int64_t improve(struct plan *p, int64_t best, int32_t bound) {
 }
 
 static int64_t search(struct plan *p, int32_t bound) {
-    static int (*const orders[])(const void *, const void *) = {by_size, by_time, by_end};
+    static int (*const orders[])(const void *, const void *) = {by_size, by_time, by_end, by_wish};
     size_t best = 0;
     int64_t least = INT64_MAX;
     for (size_t k = 0; k < sizeof orders / sizeof orders[0]; k++) {
@@ -220,11 +305,13 @@ int program_plan(struct program *p, bool share) {
     size_t n_t = (size_t)m->n_tensors;
     int *alias = calloc(n_t, sizeof *alias), *slot_of = calloc(n_t, sizeof *slot_of);
     struct plan plan = {calloc(n_t, sizeof *plan.slots), 0};
-    int r = alias && slot_of && plan.slots ? 0 : JF_E_NOMEM;
+    struct reach *reach = calloc(n_t, sizeof *reach);
+    int r = alias && slot_of && plan.slots && reach ? 0 : JF_E_NOMEM;
     if (r == 0) {
         find_roots(p, alias);
         plan.n = collect(p, alias, share, plan.slots, slot_of);
-        p->lower_bound_bytes = bound_of(&plan, m->n_nodes);
+        int64_t least = fit_neighbours(&plan, bound_of(&plan, m->n_nodes), reach);
+        p->lower_bound_bytes = least > PROGRAM_MAX_ARENA ? PROGRAM_MAX_ARENA : (int32_t)least;
         int64_t end = search(&plan, p->lower_bound_bytes);
         for (int i = 0; i < plan.n; i++) {
             slot_of[plan.slots[i].tensor] = i;
@@ -239,5 +326,6 @@ int program_plan(struct program *p, bool share) {
     free(alias);
     free(slot_of);
     free(plan.slots);
+    free(reach);
     return r;
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """jf-trace and jf-model without their work, for tests of the daemon alone. What jf-trace does is asked of the override glitch_s, what
-jf-model does of the model's own bytes ("TFL3 do:WORD ..."): see DEEDS. Each run is noted in $FAKE_TOOL_LOG."""
+jf-model does of the model's own bytes ("TFL3 do:WORD ..."): see DEEDS. Each run is noted in $FAKE_TOOL_LOG; the deed "gate" ends once the file $FAKE_TOOL_GATE is there, so that no test depends on how long something takes."""
 import hashlib
 import json
 import os
@@ -12,7 +12,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from farm import elf  # noqa: E402
 
-DEEDS = {1: "hang", 2: "die", 3: "garbage", 4: "memory", 5: "refuse", 6: "flood", 7: "slow", 8: "stubborn"}
+DEEDS = {1: "hang", 2: "die", 3: "garbage", 4: "memory", 5: "refuse", 6: "flood", 7: "gate", 8: "stubborn"}
 
 
 def misbehave(deed):
@@ -38,8 +38,9 @@ def misbehave(deed):
     elif deed == "flood":
         sys.stdout.write("x" * (40 << 20))
         sys.exit(0)
-    elif deed == "slow":
-        time.sleep(float(os.environ.get("FAKE_TOOL_SLOW_S", "2")))
+    elif deed == "gate":
+        while not os.path.exists(os.environ["FAKE_TOOL_GATE"]):
+            time.sleep(0.02)
 
 
 def figure(median):

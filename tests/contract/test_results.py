@@ -2,18 +2,24 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Results that come from results: analysed again (with a jf-trace that misbehaves in every way a child can), compared, filtered by origin. Nothing is
 ever overwritten, and a request that waits for a child is not missed by others."""
+import contextlib
 import json
 import os
 import sys
 import threading
-import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from farm import BUILD, ROOT, Farm, Tap  # noqa: E402
 
 tap = Tap()
 TOOL = os.path.join(ROOT, "tests", "contract", "fake_tool.py")
-OPTIONS = f"  jf_trace: {TOOL}\n  jf_model: {TOOL}\n  tool_deadline_s: 1.5\n  tool_memory_mib: 1024\n"
+THREADS = 4  # of the HTTP pool: half of them may wait for an analysis
+
+
+def options(deadline_s):
+    return f"  jf_trace: {TOOL}\n  jf_model: {TOOL}\n  tool_deadline_s: {deadline_s}\n  tool_memory_mib: 1024\n  http_threads: {THREADS}\n  tool_threads: 8\n"
+
+
 MEMORY = [(4, "takes too much memory", 422, "out of memory")] if BUILD.endswith("build") else []  # the sanitizers cannot be bounded
 ORIGINAL = ("energy_per_inference_j", "created_at", "trace", "origin", "verdict", "attempt")
 
@@ -58,11 +64,10 @@ def refusals(farm, source):
         status, doc = farm.api("POST", path, body)
         tap.check(status == 400 and doc["pointer"] == pointer, f"refused: {json.dumps(body)}", (status, doc))
     tap.check(farm.api("POST", "/results/01a1fd9a-924e-7013-97de-083e4afeb743/reanalyze", {})[0] == 404, "no such result")
-    for n, deed, status, text in ((1, "hangs", 504, "within 1.5 s"), (8, "hangs and ignores SIGTERM", 504, "within 1.5 s"), (2, "dies", 502, "signal 11"), (3, "prints garbage", 502, "no JSON"),
+    for n, deed, status, text in ((1, "hangs", 504, "within 4 s"), (8, "hangs and ignores SIGTERM", 504, "within 4 s"), (2, "dies", 502, "signal 11"), (3, "prints garbage", 502, "no JSON"),
                                   *MEMORY, (5, "refuses", 422, "not to its taste"), (6, "floods", 413, "prints more than")):
-        began = time.monotonic()
         got, doc = farm.api("POST", path, {"set": {"glitch_s": n / 100}})
-        tap.check(got == status and text in doc["detail"] and "\x1b" not in doc["detail"] and time.monotonic() - began < 8, f"a jf-trace that {deed}: {status}, in time", (got, doc, time.monotonic() - began))
+        tap.check(got == status and text in doc["detail"] and "\x1b" not in doc["detail"], f"a jf-trace that {deed}: {status}", (got, doc))
         last = farm.api("GET", "/events?after=0&limit=500")[1]["items"][-1]
         tap.check(last["type"] == "reanalysis.failed" and text in last["text"], f"a jf-trace that {deed}: an event says so", last)
     tap.check(farm.api("GET", "/results?limit=500")[1]["items"] == before, "nothing of it was stored")
@@ -70,24 +75,31 @@ def refusals(farm, source):
 
 
 def many(farm, source):
-    """More analyses than the pool has threads: none waits for them but those who asked; every answer is 201 or 202."""
-    answers = []
-    threads = [threading.Thread(target=lambda: answers.append(farm.api("POST", f"/results/{source['id']}/reanalyze", {"set": {"glitch_s": 0.07}}))) for _ in range(8)]
-    for t in threads:
+    """More analyses than may be waited for, none of which ends before the gate opens: who is not waited for is told 202 before that, others are answered meanwhile."""
+    waited = []
+
+    def ask():
+        return farm.api("POST", f"/results/{source['id']}/reanalyze", {"set": {"glitch_s": 0.07}})
+
+    def began():
+        with contextlib.suppress(FileNotFoundError), open(farm.tool_log, encoding="utf-8") as f:
+            return len(f.read().splitlines())
+        return 0
+
+    threads = [threading.Thread(target=lambda: waited.append(ask())) for _ in range(THREADS // 2)]
+    for i, t in enumerate(threads):
         t.start()
-    time.sleep(0.3)
-    worst = 0.0
-    for _ in range(20):
-        began = time.monotonic()
-        farm.api("GET", "/version")
-        worst = max(worst, time.monotonic() - began)
+        farm.until(lambda n=i + 1: began() == n)
+    told = [ask() for _ in range(4)]
+    versions = [farm.api("GET", "/version")[0] for _ in range(5)]
+    tap.check(not waited and [a[0] for a in told] == [202] * 4 and versions == [200] * 5, "analyses that do not end: half of the pool waits for some, for the others the answer is 202, other requests are answered", (waited, told, versions))
+    tap.check(all(farm.api("GET", f"/results/{a[1]['id']}")[0] == 404 for a in told), "what is not analysed yet is no result")
+    open(farm.gate, "w").close()
     for t in threads:
         t.join()
-    codes = sorted(a[0] for a in answers)
-    tap.check(set(codes) == {201, 202}, "eight analyses at a time: some are waited for, the others are told 202", codes)
-    tap.check(worst < 1.0, f"other requests are answered meanwhile (worst {worst:.3f} s of analyses of 1 s)", worst)
-    ids = [a[1]["id"] for a in answers]
-    tap.check(len(set(ids)) == 8 and farm.until(lambda: all(farm.api("GET", f"/results/{i}")[0] == 200 for i in ids), 30), "all eight become results", answers)
+    tap.check([a[0] for a in waited] == [201] * (THREADS // 2), "those that were waited for are told 201 once they end", waited)
+    ids = [a[1]["id"] for a in told + waited]
+    tap.check(len(set(ids)) == 4 + THREADS // 2 and farm.until(lambda: all(farm.api("GET", f"/results/{i}")[0] == 200 for i in ids), 30), "all become results", ids)
 
 
 def compare(farm, a, b, made):
@@ -113,15 +125,26 @@ def compare(farm, a, b, made):
     tap.check(farm.api("GET", f"/compare?results={a['id']},{nobody}")[0] == 404, "no such result to compare")
 
 
-with Farm(options=OPTIONS) as f:
-    f.tool_log = os.path.join(f.dir, "tool.log")
-    f.start(FAKE_TOOL_LOG=f.tool_log, FAKE_TOOL_SLOW_S="1")
-    f.ready("scope-a", "scope-b", "ppk2-c")
-    first, second = (f.api("GET", f"/results/{f.wait(f.submit())['result']}")[1] for _ in range(2))
+@contextlib.contextmanager
+def farm_of(deadline_s):
+    with Farm(options=options(deadline_s)) as f:
+        f.tool_log, f.gate = os.path.join(f.dir, "tool.log"), os.path.join(f.dir, "gate")
+        f.start(FAKE_TOOL_LOG=f.tool_log, FAKE_TOOL_GATE=f.gate)
+        f.ready("scope-a", "scope-b", "ppk2-c")
+        yield f
+
+
+def measured(farm):
+    return farm.api("GET", f"/results/{farm.wait(farm.submit())['result']}")[1]
+
+
+with farm_of(4) as f:
+    first, second = measured(f), measured(f)
     tap.check(first["origin"] == "measured" and first["source_result"] is None, "a measured result says so", first)
     results = again(f, first)
     filters(f, first, results)
     refusals(f, first)
-    many(f, first)
     compare(f, first, second, results)
+with farm_of(60) as f:
+    many(f, measured(f))
 sys.exit(tap.done())

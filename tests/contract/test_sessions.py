@@ -47,6 +47,10 @@ def archives(folder):
             p = jf_trace("import", path)
             tap.check(p.returncode == 1 and not p.stdout and all(w in p.stderr for w in words), f"refused: {what}", (p.returncode, p.stderr[:300]))
         tap.check(os.listdir(tmp) == ["session"], "nothing was written beside it")
+        trace = os.path.join(tmp, "trace.jft")
+        p = jf_trace("import", folder, "--trace", trace)
+        said = jf_trace("analyse", trace)
+        tap.check(p.returncode == 0 and said.returncode == 1 and "import the session again" in said.stderr, "jf-trace analyse says why an imported session's samples are no result", said.stderr)
 
 
 def held(farm):
@@ -84,6 +88,8 @@ def stored(farm, folder, volts):
     tap.check(r["provenance"]["inputs"][0] == "tst_000000_Stop_7.bin" and len(r["provenance"]["inputs"]) == 5, "the inputs are named", r["provenance"])
     blob = r["provenance"]["session"]
     tap.check(os.path.exists(os.path.join(farm.data, "blobs", "sessions", blob.split(":")[1])), "the session itself is kept", blob)
+    p = client(farm, "reanalyze", rid, "--rule", "edge")
+    tap.check(p.returncode == 1 and "import it again" in p.stderr and farm.api("POST", f"/results/{rid}/reanalyze", {"rule": "edge"})[0] == 422, "its windows are its runner's: re-analysis says so, and what to do", p.stderr)
     return rid
 
 

@@ -212,6 +212,18 @@ def edges(t, path):
     t.check(tool("run", path).startswith("status 1: ") and "DEQUANTIZE" in tool("run", path), "a DEQUANTIZE in the middle is refused", tool("run", path))
 
 
+def recorded(t, folder, path):
+    """What is emitted says which passes there were and what they changed, in words and for the program."""
+    with open(path, "wb") as out:
+        out.write(relu_model(fm.RELU)(random.Random(SEED)))
+    for level, merged in (("none", 0), ("exact", 1), ("rounding", 1)):
+        said = tool("emit", path, "--name", level, "--out", folder, "--passes", level)
+        with open(f"{folder}/jfm_{level}.c", encoding="utf-8") as f:
+            text = f.read()
+        head = f"Passes {level}: 0 dead, 0 transposes, 0 pads, {merged} activations, 0 multiplications."
+        t.check(head in text and f'.passes = "{level}"' in text, f"what is emitted records {level}", (said, text[:300]))
+
+
 def main():
     t = Tap()
     with tempfile.TemporaryDirectory() as folder:
@@ -222,6 +234,7 @@ def main():
             rounding(t, path, *row)
         pad_numbers(t, path)
         edges(t, path)
+        recorded(t, folder, path)
     p = subprocess.run([TOOL, "dump", "firmware/models/ad01_int8.tflite", "--passes", "all"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
     t.check(p.returncode == 2 and b"--passes" in p.stderr, "an unknown level of passes is wrong usage", p.stderr)
     return t.done()

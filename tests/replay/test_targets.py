@@ -349,6 +349,7 @@ BAD = [
     ("operators unknown but not said so", BASE[BASE.index("operators:"):], "operators: unknown\n", 9, "unknown"),
     ("broken YAML", "fallback: none", "fallback: [none", None, ""),
     ("anchors", "fallback: none", "fallback: &a none\nsplit_arena: *a", None, "anchors"),
+    ("a file that contains itself", BASE, "&a\nname: mine\noperators: [*a]\n", None, "anchors"),
     ("a tool with a word that nobody fills in", None, 'tool: {name: x, install: y, source: book, deadline_s: 1, memory_mib: 16, outputs: [a], steps: [{argv: [x, "{modle}"]}]}\n', 14, "{modle}"),
     ("a tool without a deadline", None, 'tool: {name: x, install: y, source: book, memory_mib: 16, outputs: [a], steps: [{argv: [x]}]}\n', 14, "deadline_s"),
     ("a report field that does not exist", None,

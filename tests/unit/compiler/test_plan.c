@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * The arena's layout. Shared memory never changes a value: every node's output of a run in the planned arena, poisoned before, guarded on both
  * sides, equals a run in which no two tensors share a byte; for the four models and for random networks, in both numerics. The overlap distances: kernels
- * run with their output exactly that far before their input, and a little nearer, where some of them must go wrong. */
+ * run with their output exactly that far before their input, and a little nearer, where some of them must go wrong. Chains of nodes: the arena
+ * and the lower bound are the best of all layouts, each tried. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -77,7 +78,7 @@ static int32_t check_model(const struct ir_model *m, enum numerics numerics) {
         fail_msg("%s", e.text);
     }
     int32_t bytes = p.arena_bytes;
-    assert_true(bytes >= p.lower_bound_bytes);
+    assert_true(bytes >= p.lower_bound_bytes && p.lower_bound_bytes > 0);
     check_apart(&p);
     for (uint32_t seed = 1; seed <= 2; seed++) {
         assert_int_equal(program_plan(&p, true), 0);
@@ -106,6 +107,10 @@ static void test_models(void **state) {
         (void)fclose(f);
         struct ir_model m;
         assert_int_equal(tflite_read(bytes, n, &m, NULL), 0);
+        struct program p;
+        assert_int_equal(program_build(&m, NUMERICS_TFLM, &p, NULL), 0);
+        assert_int_equal(p.arena_bytes, p.lower_bound_bytes); /* which no layout can undercut */
+        program_done(&p);
         (void)check_model(&m, NUMERICS_TFLM);
         (void)check_model(&m, NUMERICS_LITERT);
         ir_done(&m);
@@ -225,6 +230,76 @@ static void test_random(void **state) {
     assert_true(arena < sum);
 }
 
+/* --- chains: every choice of which neighbour is the lower --------------------------------------------------------------------- */
+
+#define CHAIN 10
+
+static int32_t up4(int32_t n) { return (n + 3) & ~3; }
+
+/* The end of the layout in which tensor i + 1 lies below tensor i where bit i of `below` is set, each as low as that allows. */
+static int64_t end_of_choice(const int32_t *bytes, const int32_t *distance, int n, unsigned below) {
+    int64_t at[CHAIN + 1] = {0}, end = 0;
+    for (int round = 0; round < n; round++) {
+        for (int i = 0; i + 1 < n; i++) {
+            bool down = below >> i & 1;
+            int64_t least = down ? at[i + 1] + distance[i] : at[i] + bytes[i];
+            int high = down ? i : i + 1;
+            at[high] = at[high] > least ? at[high] : least;
+        }
+    }
+    for (int i = 0; i < n; i++) {
+        end = at[i] + bytes[i] > end ? at[i] + bytes[i] : end;
+    }
+    return end;
+}
+
+static int64_t best_of_chain(const struct program *p) {
+    const struct ir_model *m = p->model;
+    int32_t bytes[CHAIN + 1] = {up4(m->tensors[m->input].elements)}, distance[CHAIN + 1] = {0};
+    int n = p->n_nodes + 1;
+    assert_true(n <= CHAIN + 1);
+    for (int i = 0; i < p->n_nodes; i++) {
+        const struct lowered_node *l = &p->nodes[i];
+        bytes[i + 1] = up4(m->tensors[l->out[0]].elements);
+        distance[i] = l->overlap[0] < bytes[i + 1] ? up4(l->overlap[0]) : bytes[i + 1];
+    }
+    int64_t best = INT64_MAX;
+    for (unsigned below = 0; below < 1u << (n - 1); below++) {
+        int64_t end = end_of_choice(bytes, distance, n, below);
+        best = end < best ? end : best;
+    }
+    return best;
+}
+
+static void test_chains(void **state) {
+    (void)state;
+    static const enum ir_op ops[] = {IR_CONV, IR_DEPTHWISE, IR_MAX_POOL, IR_LEAKY_RELU, IR_CONV};
+    int tighter = 0;
+    for (uint32_t seed = 1; seed <= 400; seed++) {
+        uint32_t x = seed * 104729;
+        struct ir_model m;
+        struct program p;
+        memset(&m, 0, sizeof m);
+        const int32_t shape[4] = {1, roll(&x, 1, 16), roll(&x, 1, 16), roll(&x, 1, 24)};
+        int last = m.input = tensor(&m, 4, shape, 0.05f, 3);
+        int32_t most = 0;
+        for (int length = roll(&x, 2, CHAIN); length > 0; length--) {
+            int in = last;
+            last = grow(&m, ops[roll(&x, 0, 4)], in, -1, &x);
+            int32_t both = up4(m.tensors[in].elements) + up4(m.tensors[last].elements);
+            most = both > most ? both : most;
+        }
+        assert_int_equal(program_build(&m, NUMERICS_TFLM, &p, NULL), 0);
+        assert_int_equal(p.arena_bytes, best_of_chain(&p));
+        assert_int_equal(p.lower_bound_bytes, p.arena_bytes);
+        tighter += p.arena_bytes < most;
+        program_done(&p);
+        ir_done(&m);
+    }
+    print_message("400 chains, %d of them smaller than their largest pair\n", tighter);
+    assert_true(tighter > 200);
+}
+
 /* --- overlap distances --------------------------------------------------------------------------------------------------- */
 
 #define CELLS 20000
@@ -312,6 +387,6 @@ static void test_distance(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_models), cmocka_unit_test(test_random), cmocka_unit_test(test_distance)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_models), cmocka_unit_test(test_random), cmocka_unit_test(test_chains), cmocka_unit_test(test_distance)};
     return cmocka_run_group_tests_name("compiler/plan", tests, NULL, NULL);
 }
