@@ -241,14 +241,13 @@ int layers_read(const char *path, struct layers *ret_l, struct err *reterr) {
         r = read_json(doc, ret_l, reterr);
         json_decref(doc);
     } else {
-        char *text = malloc(n + 1);
+        char *text = calloc(n + 1, 1);
         if (!text) {
             r = err_set(reterr, JF_E_NOMEM, "no memory");
         } else {
             for (size_t i = 0; i < n; i++) { /* a line of noise must not end the text */
                 text[i] = ((char *)bytes)[i] ? ((char *)bytes)[i] : ' ';
             }
-            text[n] = '\0';
             r = read_transcript(text, ret_l, reterr);
             free(text);
         }
