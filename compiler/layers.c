@@ -145,7 +145,7 @@ static int read_layer(const json_t *o, struct layers *l, struct err *reterr) {
     int i = l->n, r = add_layer(l, &y, reterr), node = -1, n = 0, zero = 0;
     const char *op = "", *tensor = "", *crc = "";
     json_t *values = NULL;
-    if (r < 0) {
+    if (r < 0 || !y) {
         return r;
     }
     if (json_unpack((json_t *)(uintptr_t)o, "{s?i,s?s,s?s,s:i,s?F,s?i,s:s,s?o}", "node", &node, "op", &op, "tensor", &tensor, "elements", &n, "scale", &y->scale, "zero_point", &zero, "crc32", &crc, "values", &values) <
@@ -179,6 +179,21 @@ static int read_json(const json_t *doc, struct layers *l, struct err *reterr) {
     return r;
 }
 
+/* A decimal number of at most 9 digits and the comma behind it. */
+static bool number(const char **at, int32_t *ret) {
+    int32_t v = 0;
+    const char *s = *at;
+    while (*s >= '0' && *s <= '9' && s - *at < 9) {
+        v = v * 10 + (*s++ - '0');
+    }
+    *ret = v;
+    if (s == *at || *s != ',') {
+        return false;
+    }
+    *at = s + 1;
+    return true;
+}
+
 /* "... m-jf-layer-[3,160,9a3b0c11] ..." in any line; other lines are a board's other talk. */
 static int read_transcript(const char *text, struct layers *l, struct err *reterr) {
     static const char mark[] = "m-jf-layer-[";
@@ -188,21 +203,23 @@ static int read_transcript(const char *text, struct layers *l, struct err *reter
         if (strncmp(s, mark, sizeof mark - 1) != 0) {
             continue;
         }
-        int k = -1, n = -1, used = 0;
+        const char *at = s + sizeof mark - 1;
+        int32_t k = -1, n = -1;
         char crc[9] = "";
         struct layer *y = NULL;
-        if (sscanf(s + sizeof mark - 1, "%d,%d,%8[0-9a-fA-F]%n", &k, &n, crc, &used) != 3 || s[sizeof mark - 1 + (size_t)used] != ']' || n < 1 || n > IR_MAX_ELEMENTS) {
+        if (!number(&at, &k) || !number(&at, &n) || n < 1 || n > IR_MAX_ELEMENTS || strcspn(at, "]\r\n") != 8 || at[8] != ']') {
             return err_set(reterr, JF_E_PARSE, "line %d: m-jf-layer-[K,N,CRC32] is malformed", line);
         }
         if (k != l->n) {
             return err_set(reterr, JF_E_PARSE, "line %d: layer %d where %d belongs", line, k, l->n);
         }
         int r = add_layer(l, &y, reterr);
-        if (r < 0) {
+        if (r < 0 || !y) {
             return r;
         }
         y->node = y->index = -1;
         y->n = n;
+        memcpy(crc, at, 8);
         if (hex32(crc, &y->crc) < 0) {
             return err_set(reterr, JF_E_PARSE, "line %d: the checksum has to have 8 hex digits", line);
         }
