@@ -104,7 +104,7 @@ static int run(const struct cmd *self, int argc, char **argv) {
         {"--json", NULL, "machine-readable output", NULL, &c.json},
         CMD_END,
     };
-    struct cmd_words w = {"MODEL.tflite", 1, 1, 0, words};
+    struct cmd_words w = {"MODEL", 1, 1, 0, words};
     struct cmd_model m;
     struct board board = {0};
     struct err e = {0};
@@ -139,4 +139,4 @@ static int run(const struct cmd *self, int argc, char **argv) {
     return r < 0 ? cmd_fail(&e, c.model) : CMD_DONE;
 }
 
-const struct cmd cmd_firmware = {"firmware", "MODEL.tflite --board BOARD --out FILE|DIR [OPTIONS]", "compiles a model for a board: an ELF image, and what it needs of flash and RAM", run};
+const struct cmd cmd_firmware = {"firmware", "MODEL --board BOARD --out FILE|DIR [OPTIONS]", "compiles a model for a board: an ELF image, and what it needs of flash and RAM", run};

@@ -455,7 +455,7 @@ int trace_reader_capture(struct trace_reader *r, struct measure_capture *ret_cap
     if (!j) {
         const char *origin = json_string_value(json_object_get(r->info_object, "origin"));
         if (origin && strcmp(origin, "imported") == 0)
-            return err_set(reterr, JF_E_NOT_FOUND, "the samples are of an imported session, whose windows its runner's rule defines: import the session again instead");
+            return err_set(reterr, JF_E_NOT_FOUND, "the samples are of an imported session, whose windows its runner's rule defines: import or export the session itself");
         return err_set(reterr, JF_E_NOT_FOUND, "the trace holds no description of the capture (its run did not end)");
     }
     const json_t *data = json_object_get(j, "data");
