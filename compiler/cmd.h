@@ -11,7 +11,7 @@
 enum { CMD_DONE = 0, CMD_REFUSED = 1, CMD_USAGE = 2 };
 
 struct cmd {
-    const char *name, *synopsis, *summary; /* "run", "MODEL.tflite [OPTIONS]", one line for the list of commands */
+    const char *name, *synopsis, *summary; /* "run", "MODEL [OPTIONS]", one line for the list of commands */
     int (*run)(const struct cmd *self, int argc, char **argv); /* argv[0] is the command's name; returns the exit code */
 };
 
@@ -37,7 +37,7 @@ struct cmd_option {
 #define CMD_END {NULL, NULL, NULL, NULL, NULL}
 
 /* Options and up to max words that are none. True: go on. False: *ret_code is the exit code (--help was printed, or a sentence about
- * what is not understood). rows ends with CMD_END. min is the least number of words; what names one ("MODEL.tflite"). */
+ * what is not understood). rows ends with CMD_END. min is the least number of words; what names one ("MODEL"). */
 struct cmd_words {
     const char *what;
     int min, max, n;

@@ -96,7 +96,7 @@ static int run(const struct cmd *self, int argc, char **argv) {
         {"--json", NULL, "the manifest: source, passes, nodes, quantization, memory", NULL, &json},
         CMD_END,
     };
-    struct cmd_words w = {"MODEL.tflite", 1, 1, 0, words};
+    struct cmd_words w = {"MODEL", 1, 1, 0, words};
     struct cmd_model m;
     int code;
     if (!cmd_parse(self, argc, argv, rows, &w, &code) || !cmd_model_open_as(self, words[0], &how, &m, &code)) {
@@ -111,4 +111,4 @@ static int run(const struct cmd *self, int argc, char **argv) {
     return CMD_DONE;
 }
 
-const struct cmd cmd_dump = {"dump", "MODEL.tflite [OPTIONS]", "prints the representation after the passes, and the arena", run};
+const struct cmd cmd_dump = {"dump", "MODEL [OPTIONS]", "prints the representation after the passes, and the arena", run};

@@ -30,7 +30,7 @@ static int run(const struct cmd *self, int argc, char **argv) {
         {"--golden", "lcg:SEED", "input whose checksums are embedded (default lcg:1)", &golden, NULL},
         CMD_END,
     };
-    struct cmd_words w = {"MODEL.tflite", 1, 1, 0, words};
+    struct cmd_words w = {"MODEL", 1, 1, 0, words};
     struct cmd_model m;
     uint32_t seed;
     enum isa isa;
@@ -55,4 +55,4 @@ static int run(const struct cmd *self, int argc, char **argv) {
     return code;
 }
 
-const struct cmd cmd_emit = {"emit", "MODEL.tflite --name ID --out DIR [OPTIONS]", "writes jfm_ID.c and jfm_ID.h", run};
+const struct cmd cmd_emit = {"emit", "MODEL --name ID --out DIR [OPTIONS]", "writes jfm_ID.c and jfm_ID.h", run};

@@ -74,7 +74,7 @@ static int run(const struct cmd *self, int argc, char **argv) {
         {"--json", NULL, "machine-readable output", NULL, &json},
         CMD_END,
     };
-    struct cmd_words w = {"MODEL.tflite", 1, 1, 0, words};
+    struct cmd_words w = {"MODEL", 1, 1, 0, words};
     struct cmd_model m;
     int code;
     if (!cmd_parse(self, argc, argv, rows, &w, &code) || !cmd_model_open_as(self, words[0], &how, &m, &code)) {
@@ -86,4 +86,4 @@ static int run(const struct cmd *self, int argc, char **argv) {
     return code;
 }
 
-const struct cmd cmd_run = {"run", "MODEL.tflite [OPTIONS]", "executes on the host and prints the output", run};
+const struct cmd cmd_run = {"run", "MODEL [OPTIONS]", "executes on the host and prints the output", run};

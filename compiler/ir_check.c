@@ -345,11 +345,24 @@ int ir_link(struct ir_model *m, struct err *reterr) {
     return 0;
 }
 
+/* The input of a model that is not int8: told with the first node that reads it. */
+static int refuse_input(const struct ir_model *m, struct err *reterr) {
+    static const char *const types[] = {[IR_I8] = "int8 without one scale", [IR_I32] = "int32", [IR_F32] = "float", [IR_OTHER] = "of another type"};
+    const struct ir_tensor *x = &m->tensors[m->input];
+    int at = 0;
+    for (int i = m->n_nodes - 1; i >= 0; i--) {
+        for (int k = 0; k < m->nodes[i].n_inputs; k++) {
+            at = m->nodes[i].inputs[k] == m->input ? i : at;
+        }
+    }
+    return err_set(reterr, JF_E_UNSUPPORTED, "node %d (%s): the model's input \"%.60s\" is %s; it must be a quantized int8 tensor", at, ir_op_name(m->nodes[at].op), x->name, types[x->type]);
+}
+
 int ir_check(struct ir_model *m, struct err *reterr) {
     int r = ir_link(m, reterr);
     const struct ir_tensor *x = &m->tensors[m->input];
     if (r == 0 && (x->type != IR_I8 || x->n_scales != 1)) {
-        r = err_set(reterr, JF_E_UNSUPPORTED, "the model's input must be a quantized int8 tensor");
+        r = refuse_input(m, reterr);
     }
     for (int i = 0; i < m->n_nodes && r == 0; i++) {
         r = ir_check_node(m, i, reterr);

@@ -136,7 +136,7 @@ static int conv_weights(struct onnx_cx *cx, const struct onnx_value *w, const in
 
 static int op_conv(struct onnx_cx *cx, struct err *reterr) {
     struct onnx_value x = {0}, w = {0}, b = {0};
-    struct onnx_array a;
+    struct onnx_array a = {0};
     int r = onnx_activation(cx, 0, &x, reterr);
     r = r < 0 ? r : need_quantized(cx, &x, reterr);
     r = r < 0 ? r : onnx_input(cx, 1, &w, reterr);
@@ -162,7 +162,7 @@ static int op_conv(struct onnx_cx *cx, struct err *reterr) {
     if (!depthwise && (group != 1 || d[1] != in_c)) {
         return onnx_unsupported(reterr, "group %lld with %d input channels and weights for %d: only ordinary and depthwise convolutions are handled", (long long)group, in_c, d[1]);
     }
-    struct sliding s;
+    struct sliding s = {{0, 0}, {0, 0}, {0, 0}, {0, 0, 0, 0}};
     int wt = -1, bt = -1;
     r = sliding(cx, &cx->m->tensors[x.tensor], a.rank - 2, a.rank == 4 ? &d[2] : &d[3], &s, reterr);
     r = r < 0 ? r : conv_weights(cx, &w, d, depthwise, &wt, reterr);
@@ -182,7 +182,7 @@ static int op_conv(struct onnx_cx *cx, struct err *reterr) {
 
 static int pool(struct onnx_cx *cx, enum ir_op op, struct err *reterr) {
     struct onnx_value x = {0};
-    struct sliding s;
+    struct sliding s = {{0, 0}, {0, 0}, {0, 0}, {0, 0, 0, 0}};
     int r = onnx_activation(cx, 0, &x, reterr);
     r = r < 0 ? r : onnx_to_last(cx, &x, reterr);
     r = r < 0 ? r : sliding(cx, &cx->m->tensors[x.tensor], x.logical_rank - 2, NULL, &s, reterr);
@@ -264,7 +264,7 @@ static int mean(struct onnx_cx *cx, struct onnx_value *x, const int64_t *axes, i
 }
 
 static int op_global_average(struct onnx_cx *cx, struct err *reterr) {
-    static const int64_t spatial[2] = {2, 3};
+    static const int64_t spatial[IR_MAX_DIMS] = {2, 3, 4, 5, 6};
     struct onnx_value x = {0};
     int r = onnx_activation(cx, 0, &x, reterr);
     r = r < 0 ? r : onnx_to_last(cx, &x, reterr);

@@ -426,7 +426,7 @@ static int resize_sizes(struct onnx_cx *cx, const struct onnx_value *x, int64_t 
     size_t k = cx->opset < 11 ? 1 : 2;
     if (onnx_has_input(cx, 3)) {
         int n = onnx_const_ints(cx, 3, 4, sizes, reterr);
-        if (n < 0 || n != 4 || sizes[0] != t->shape[0] || sizes[1] != t->shape[3]) {
+        if (n != 4 || sizes[0] != t->shape[0] || sizes[1] != t->shape[3]) {
             return n < 0 ? n : onnx_unsupported(reterr, "only height and width can be resized");
         }
         hw[0] = sizes[2], hw[1] = sizes[3];

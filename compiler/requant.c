@@ -200,15 +200,19 @@ int requant_power_of_two(struct ir_model *m, const double *max_abs, struct err *
     int *up = calloc(n, sizeof *up);
     double *largest = calloc(n, sizeof *largest), *pad = calloc((size_t)m->n_nodes, sizeof *pad);
     bool *done = calloc(n, sizeof *done);
-    int r = up && largest && done && pad ? 0 : err_set(reterr, JF_E_NOMEM, "no memory");
-    if (r >= 0) {
-        measure_groups(m, max_abs, up, largest);
+    if (!up || !largest || !done || !pad) {
+        free(up);
+        free(largest);
+        free(done);
+        free(pad);
+        return err_set(reterr, JF_E_NOMEM, "no memory");
     }
-    for (int i = 0; r >= 0 && i < m->n_nodes; i++) { /* a padding cell's real value, before the scales change */
+    measure_groups(m, max_abs, up, largest);
+    for (int i = 0; i < m->n_nodes; i++) { /* a padding cell's real value, before the scales change */
         const struct ir_tensor *x = &m->tensors[m->nodes[i].inputs[0]];
         pad[i] = m->nodes[i].op == IR_PAD ? (m->nodes[i].pad_value - ir_zero_point(x)) * (double)ir_scale(x, 0) : 0;
     }
-    r = r < 0 ? r : move_tensors(m, up, largest, done, reterr);
+    int r = move_tensors(m, up, largest, done, reterr);
     for (int i = 0; r >= 0 && i < m->n_nodes; i++) {
         struct ir_node *nd = &m->nodes[i];
         if (nd->op == IR_PAD) {

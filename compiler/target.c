@@ -325,7 +325,7 @@ static int read_head(struct target_reader *r, int root, const char *path) {
     e = e < 0 ? e : target_text(r, root, "", "fallback", true, &fallback);
     e = e < 0 ? e : target_flag(r, root, "", "split_arena", &t->split_arena);
     e = e < 0 ? e : target_texts(r, root, "", "unknown", 0, TARGET_MAX_UNKNOWN, t->unknown, &t->n_unknown);
-    if (e < 0) {
+    if (e < 0 || !t->name || !t->maturity || !fallback) {
         return e;
     }
     base = base ? base + 1 : path;
@@ -346,15 +346,17 @@ static int read_head(struct target_reader *r, int root, const char *path) {
     return yaml_doc_is_map(r->d, r->sources) ? 0 : yaml_doc_wrong(r->d, root, "sources", r->e, "must be a map of short names to documents");
 }
 
-int target_read(const char *path, struct target **ret_t, struct err *reterr) {
+/* Takes doc, on failure too. */
+static int target_take(const char *path, struct yaml_doc *doc, struct target **ret_t, struct err *reterr) {
     struct target *t = calloc(1, sizeof *t);
     if (!t) {
+        yaml_doc_free(doc);
         return err_set(reterr, JF_E_NOMEM, "no memory for the target");
     }
-    int e = yaml_doc_read(path, &t->doc, reterr);
+    t->doc = doc;
     struct target_reader r = {t->doc, t, reterr, 0};
-    int root = e < 0 ? 0 : yaml_doc_root(t->doc);
-    e = e < 0 ? e : read_head(&r, root, path);
+    int root = yaml_doc_root(t->doc);
+    int e = read_head(&r, root, path);
     e = e < 0 ? e : read_memories(&r, root);
     e = e < 0 ? e : read_limits(&r, yaml_doc_get(t->doc, root, "every_operator"), "every_operator", false, &t->every.first_limit, &t->every.n_limits);
     e = e < 0 ? e : read_operators(&r, root);
@@ -366,6 +368,18 @@ int target_read(const char *path, struct target **ret_t, struct err *reterr) {
     }
     *ret_t = t;
     return 0;
+}
+
+int target_read(const char *path, struct target **ret_t, struct err *reterr) {
+    struct yaml_doc *doc = NULL;
+    int e = yaml_doc_read(path, &doc, reterr);
+    return e < 0 ? e : target_take(path, doc, ret_t, reterr);
+}
+
+int target_parse(const char *path, const void *bytes, size_t n, struct target **ret_t, struct err *reterr) {
+    struct yaml_doc *doc = NULL;
+    int e = yaml_doc_parse(path, bytes, n, &doc, reterr);
+    return e < 0 ? e : target_take(path, doc, ret_t, reterr);
 }
 
 void target_free(struct target *t) {

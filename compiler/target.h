@@ -120,6 +120,8 @@ struct target {
 
 /* Reads one file. The name in it must be the file's. */
 int target_read(const char *path, struct target **ret_t, struct err *reterr) JF_MUST_CHECK;
+/* The same of bytes in memory, as if they were read from path. */
+int target_parse(const char *path, const void *bytes, size_t n, struct target **ret_t, struct err *reterr) JF_MUST_CHECK;
 void target_free(struct target *t); /* NULL allowed */
 
 /* The directory with the files: dir when not NULL, else $JOULEFARM_TARGETS, else ../share/joulefarm/targets beside the program, else

@@ -127,7 +127,7 @@ static int probe(const struct target_tool *t, char *dst, size_t size, struct err
     int r = vendor_child_run(&c, &out, reterr);
     const char *text = r < 0 ? NULL : buf_str(&out);
     if (r < 0) {
-        (void)err_prefix(reterr, "the version of %s is not known", t->name);
+        (void)err_prefix(reterr, "the version of %s is not known (if it is not installed: %s)", t->name, t->install);
     } else if (!text || vendor_version_find(text, t->version_key, dst, size) < 0) {
         r = err_set(reterr, JF_E_PARSE, "%s does not say its version; its last line: %.100s", t->name, last_line(&out));
     }

@@ -61,21 +61,13 @@ static int parse(struct yaml_doc *d, const void *bytes, size_t n, struct err *re
     return r;
 }
 
-int yaml_doc_read(const char *path, struct yaml_doc **ret_d, struct err *reterr) {
-    void *bytes = NULL;
-    size_t n = 0;
+int yaml_doc_parse(const char *name, const void *bytes, size_t n, struct yaml_doc **ret_d, struct err *reterr) {
     struct yaml_doc *d = calloc(1, sizeof *d);
     if (!d) {
-        return err_set(reterr, JF_E_NOMEM, "no memory to read %s", path);
+        return err_set(reterr, JF_E_NOMEM, "no memory to read %s", name);
     }
-    (void)snprintf(d->name, sizeof d->name, "%s", path);
-    int r = file_read(path, YAML_DOC_MAX_BYTES, &bytes, &n, reterr);
-    if (r < 0) {
-        free(d);
-        return err_prefix(reterr, "%s", path);
-    }
-    r = parse(d, bytes, n, reterr);
-    free(bytes);
+    (void)snprintf(d->name, sizeof d->name, "%s", name);
+    int r = parse(d, bytes, n, reterr);
     if (r < 0) {
         free(d);
         return r;
@@ -91,6 +83,18 @@ int yaml_doc_read(const char *path, struct yaml_doc **ret_d, struct err *reterr)
     }
     *ret_d = d;
     return 0;
+}
+
+int yaml_doc_read(const char *path, struct yaml_doc **ret_d, struct err *reterr) {
+    void *bytes = NULL;
+    size_t n = 0;
+    int r = file_read(path, YAML_DOC_MAX_BYTES, &bytes, &n, reterr);
+    if (r < 0) {
+        return err_prefix(reterr, "%s", path);
+    }
+    r = yaml_doc_parse(path, bytes, n, ret_d, reterr);
+    free(bytes);
+    return r;
 }
 
 void yaml_doc_free(struct yaml_doc *d) {

@@ -5,6 +5,7 @@
 #define COMPILER_YAML_DOC_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/err.h"
 
@@ -14,6 +15,8 @@ struct yaml_doc;
 
 /* One document of the file at path. JF_E_PARSE, JF_E_TOO_LARGE, or what reading gave. Texts live as long as the document. */
 int yaml_doc_read(const char *path, struct yaml_doc **ret_d, struct err *reterr) JF_MUST_CHECK;
+/* The same of bytes in memory; name: what mistakes are told of. */
+int yaml_doc_parse(const char *name, const void *bytes, size_t n, struct yaml_doc **ret_d, struct err *reterr) JF_MUST_CHECK;
 void yaml_doc_free(struct yaml_doc *d); /* NULL allowed */
 
 /* Nodes are positive numbers, 0 is "absent"; every function takes an absent node for an empty one. */

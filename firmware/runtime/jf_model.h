@@ -14,7 +14,7 @@ struct jfm_hook {
 
 struct jfm_model {
     const char *id; /* "ad01" */
-    const char *source_sha256; /* of the .tflite, 64 hex digits */
+    const char *source_sha256; /* of the model's file, 64 hex digits */
     const char *numerics; /* "tflm" | "litert" */
     const char *passes; /* "none" | "exact" | "rounding": what the compiler was allowed to change before */
     int32_t n_nodes, in_n, out_n, in_zp, out_zp; /* elements of one byte */

@@ -287,7 +287,17 @@ static bool is_trace(const char *path) {
     return n == sizeof magic && memcmp(magic, "JFTRACE", 7) == 0; /* whatever the version: its reader says whether it can */
 }
 
-static int export_to(const char *path, const struct options *o, FILE *out, struct err *reterr) {
+/* The rules of both runners would sum what is left of a damaged trace to a wrong energy; samples alone are given out as far as they are there. */
+static int check_damage(const struct trace_reader *r, enum export_format as, int *ret_bad, struct err *reterr) {
+    struct trace_info in;
+    trace_reader_info(r, &in);
+    if (in.n_bad > 0 && (as == EXPORT_EEMBC || as == EXPORT_MLCOMMONS))
+        return err_set(reterr, JF_E_CORRUPT, "%d records of the trace are damaged: no session can be made of it", in.n_bad);
+    *ret_bad = in.n_bad;
+    return 0;
+}
+
+static int export_to(const char *path, const struct options *o, FILE *out, int *ret_bad, struct err *reterr) {
     struct export_facts f = {0};
     struct trace_reader *r = NULL;
     if (!is_trace(path)) {
@@ -306,6 +316,7 @@ static int export_to(const char *path, const struct options *o, FILE *out, struc
     if (rc < 0 || !r)
         return rc;
     rc = export_trace(r, o->as, &f, out, reterr);
+    rc = rc == 0 ? check_damage(r, o->as, ret_bad, reterr) : rc;
     trace_reader_close(r);
     return rc;
 }
@@ -320,23 +331,26 @@ static int copy_out(FILE *from, struct err *reterr) {
     return fflush(stdout) == 0 ? 0 : err_set(reterr, JF_E_IO, "standard output cannot be written");
 }
 
-/* Into out, which it closes. */
-static int export_and_close(const char *path, const struct options *o, FILE *out, long *ret_size, struct err *reterr) {
-    int rc = export_to(path, o, out, reterr);
+/* Into out, which it closes. *ret_bad > 0: written, without the samples of as many damaged records. */
+static int export_and_close(const char *path, const struct options *o, FILE *out, long *ret_size, int *ret_bad, struct err *reterr) {
+    int rc = export_to(path, o, out, ret_bad, reterr);
     *ret_size = rc == 0 ? ftell(out) : 0;
     rc = rc == 0 && !o->output ? copy_out(out, reterr) : rc;
     if (fclose(out) != 0 && rc == 0)
         rc = err_set_errno(reterr, JF_E_IO, errno, "the export cannot be written");
-    return rc;
+    if (rc < 0)
+        *ret_bad = 0;
+    return *ret_bad > 0 ? err_set(reterr, JF_E_CORRUPT, "%d records of the trace are damaged: the export lacks their samples", *ret_bad) : rc;
 }
 
 static int cmd_export(const char *path, const struct options *o) {
     struct err e = {0};
     long size = 0;
+    int bad = 0;
     FILE *out = o->output ? fopen(o->output, "wbx") : tmpfile();
-    int rc = out ? export_and_close(path, o, out, &size, &e)
+    int rc = out ? export_and_close(path, o, out, &size, &bad, &e)
                  : err_set_errno(&e, JF_E_IO, errno, "%s cannot be written", o->output ? o->output : "a temporary file");
-    if (out && o->output && rc < 0)
+    if (out && o->output && rc < 0 && bad == 0)
         (void)remove(o->output);
     if (o->json && o->output)
         (void)print_json(rc < 0 ? error_json(&e) : json_pack("{s:I}", "size", (json_int_t)size));

@@ -452,8 +452,12 @@ int trace_reader_capture(struct trace_reader *r, struct measure_capture *ret_cap
     int rc = find_capture(r, &j, reterr);
     if (rc < 0)
         return rc;
-    if (!j)
+    if (!j) {
+        const char *origin = json_string_value(json_object_get(r->info_object, "origin"));
+        if (origin && strcmp(origin, "imported") == 0)
+            return err_set(reterr, JF_E_NOT_FOUND, "the samples are of an imported session, whose windows its runner's rule defines: import or export the session itself");
         return err_set(reterr, JF_E_NOT_FOUND, "the trace holds no description of the capture (its run did not end)");
+    }
     const json_t *data = json_object_get(j, "data");
     if (ret_cap)
         rc = measure_capture_from_json(json_object_get(data, "capture"), ret_cap, reterr);

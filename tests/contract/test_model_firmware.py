@@ -6,6 +6,7 @@ import glob
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -168,6 +169,25 @@ def planted(t, top):
         t.check(code == 1 and whose == ("refused" if "too little" in name else "toolchain") and all(w in err for w in words) and err.count("\n") == 1 and kept == "old" and place.left() == ["ad01.elf"], name, (code, out, err))
 
 
+def recipe(t, top):
+    """Step 3 of CONTRIBUTING.md, "Add a board": the copied folder under its own name builds."""
+    with open(os.path.join(ROOT, "CONTRIBUTING.md"), encoding="utf-8") as f:
+        section = f.read().split("## Add a board")[1].split("\n## ")[0]
+    found = re.search(r"copy `firmware/boards/([a-z0-9-]+)/`", section)
+    sources, place = os.path.join(top, "recipe-sources"), Place(top, "recipe")
+    shutil.copytree(os.path.join(ROOT, "firmware"), sources)
+    old, new = os.path.join(sources, "boards", found.group(1)), os.path.join(sources, "boards", "myboard")
+    os.rename(old, new)
+    code, out, err = place.run("--board", "myboard", "--firmware-dir", sources)
+    t.check(code == 1 and found.group(1) in err, "a copied board that still names the old folder is told so", (code, err))
+    with open(os.path.join(new, "build.conf"), encoding="utf-8") as f:
+        conf = f.read()
+    with open(os.path.join(new, "build.conf"), "w", encoding="utf-8") as f:
+        f.write(conf.replace(f"boards/{found.group(1)}", "boards/myboard"))
+    code, out, err = place.run("--board", "myboard", "--firmware-dir", sources, "--json", "--strict")
+    t.check(code == 0 and json.loads(out)["board"] == "myboard" and place.left() == ["ad01.elf"], "a board made by the recipe builds", (code, out, err))
+
+
 def ended(t, top):
     """SIGTERM in the middle: a compiler that sleeps stands in PATH before the real one."""
     place = Place(top, "ended")
@@ -203,6 +223,7 @@ def main():
         keys(t, top)
         too_large(t, top)
         planted(t, top)
+        recipe(t, top)
         ended(t, top)
     return t.done()
 

@@ -47,6 +47,10 @@ def archives(folder):
             p = jf_trace("import", path)
             tap.check(p.returncode == 1 and not p.stdout and all(w in p.stderr for w in words), f"refused: {what}", (p.returncode, p.stderr[:300]))
         tap.check(os.listdir(tmp) == ["session"], "nothing was written beside it")
+        trace = os.path.join(tmp, "trace.jft")
+        p = jf_trace("import", folder, "--trace", trace)
+        said = jf_trace("analyse", trace)
+        tap.check(p.returncode == 0 and said.returncode == 1 and "the session itself" in said.stderr, "jf-trace analyse says why an imported session's samples are no result", said.stderr)
 
 
 def held(farm):
@@ -84,6 +88,8 @@ def stored(farm, folder, volts):
     tap.check(r["provenance"]["inputs"][0] == "tst_000000_Stop_7.bin" and len(r["provenance"]["inputs"]) == 5, "the inputs are named", r["provenance"])
     blob = r["provenance"]["session"]
     tap.check(os.path.exists(os.path.join(farm.data, "blobs", "sessions", blob.split(":")[1])), "the session itself is kept", blob)
+    p = client(farm, "reanalyze", rid, "--rule", "edge")
+    tap.check(p.returncode == 1 and "import it again" in p.stderr and farm.api("POST", f"/results/{rid}/reanalyze", {"rule": "edge"})[0] == 422, "its windows are its runner's: re-analysis says so, and what to do", p.stderr)
     return rid
 
 
@@ -221,10 +227,29 @@ def raw_layouts(farm, rid):
     tap.check(current == [r[1] for r in records], "sr: the current's samples")
 
 
+def damaged(farm, rid):
+    """A bit of the stored trace flips: no export hides what is missing, and what the summaries hold is still there."""
+    r = farm.api("GET", f"/results/{rid}")[1]
+    path = os.path.join(farm.data, "traces", r["trace"].split(":")[1] + ".jft")
+    with open(path, "rb") as f:
+        whole = f.read()
+    os.chmod(path, 0o600)
+    with open(path, "r+b") as f:
+        f.seek(len(whole) // 2)
+        f.write(bytes([whole[len(whole) // 2] ^ 16]))
+    answers = {name: farm.request("GET", f"/api/v1/results/{rid}/export?as={name}") for name in ("csv", "npy", "sr")}
+    tap.check(all(a[0] == 500 and b"damaged" in a[2] for a in answers.values()), "a damaged trace is not exported as if it were whole", {k: (v[0], v[2][:200]) for k, v in answers.items()})
+    stats = farm.api("GET", f"/traces/{r['trace']}/stats")
+    tap.check(stats[0] == 200 and stats[1]["energy_j"] > 0, "its sums are still answered", stats)
+    with open(path, "wb") as f:
+        f.write(whole)
+
+
 def exports(farm, rid, folder):
     with tempfile.TemporaryDirectory(prefix="jf-exports-") as tmp:
         runner_layouts(farm, rid, folder, tmp)
     raw_layouts(farm, rid)
+    damaged(farm, rid)
 
 
 def without_voltage(farm):

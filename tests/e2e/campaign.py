@@ -79,14 +79,23 @@ def print_table(head, lines):
         print(line)
 
 
+def count(n):
+    return "-" if n is None else f"{n:,}"
+
+
+def kib(n):
+    return "-" if n is None else f"{n / 1024:.1f} K"
+
+
 def print_rows(rows):
-    kib = {r["model"]: [f"{r[k] / 1024:.1f} K" if r[k] is not None else "-" for k in ("arena_bytes", "flash_bytes", "ram_bytes")] for r in rows}
     print_table(f"{'model':17} {'MACs':>11} {'weights':>8} {'arena':>8} {'flash':>8} {'RAM':>8}",
-                (f"{r['model']:17} {r['macs'] or 0:>11,} {r['weights'] or 0:>8,} {kib[r['model']][0]:>8} {kib[r['model']][1]:>8} {kib[r['model']][2]:>8}" for r in rows))
-    joule = {r["model"]: [si(r[k], "J") for k in ("energy_per_inference_j", "u95_j", "net_energy_per_inference_j", "net_u95_j", "energy_per_mac_j")] for r in rows}
-    print_table(f"{'model':17} {'latency':>9} {'energy/inf.':>11} {'U95':>9} {'net':>9} {'U95':>9} {'per MAC':>8}  {'verdict':8} {'error vs truth':>14} {'of net':>10}",
-                (f"{r['model']:17} {si(r['latency_s'], 's'):>9} {e[0]:>11} {e[1]:>9} {e[2]:>9} {e[3]:>9} {e[4]:>8}  {r['verdict']:8} {percent(r['relative_error']):>14} "
-                 f"{percent(r['net_relative_error']):>10}" + (f"  {', '.join(r['reasons'])}" if r["reasons"] else "") for r, e in ((r, joule[r["model"]]) for r in rows)))
+                [f"{r['model']:17} {count(r['macs']):>11} {count(r['weights']):>8} {kib(r['arena_bytes']):>8} {kib(r['flash_bytes']):>8} {kib(r['ram_bytes']):>8}" for r in rows])
+    lines = []
+    for r in rows:
+        gross, u, net, net_u, mac = (si(r[k], "J") for k in ("energy_per_inference_j", "u95_j", "net_energy_per_inference_j", "net_u95_j", "energy_per_mac_j"))
+        lines.append(f"{r['model']:17} {si(r['latency_s'], 's'):>9} {gross:>11} {u:>9} {net:>9} {net_u:>9} {mac:>8}  {r['verdict']:8} {percent(r['relative_error']):>14} "
+                     f"{percent(r['net_relative_error']):>10}  {', '.join(r['reasons'])}".rstrip())
+    print_table(f"{'model':17} {'latency':>9} {'energy/inf.':>11} {'U95':>9} {'net':>9} {'U95':>9} {'per MAC':>8}  {'verdict':8} {'error vs truth':>14} {'of net':>10}", lines)
 
 
 def row_of(name):

@@ -7,6 +7,7 @@ FUZZ_S ?= 300
 FUZZ_SRC_tflite = $(filter compiler/ir% compiler/tflite% compiler/flatbuf% compiler/passes% compiler/lower% compiler/plan% compiler/exec% compiler/overlap%,$(SRC_compiler)) $(SRC_runtime) $(SRC_base)
 FUZZ_SRC_onnx = $(filter compiler/ir% compiler/onnx% compiler/passes% compiler/lower% compiler/plan% compiler/exec% compiler/overlap%,$(SRC_compiler)) $(SRC_runtime) $(SRC_base)
 FUZZ_EXTRA_onnx = -I$(B)/gen -w -x c $(B)/gen/onnx/onnx.pb-c.c -x none -lprotobuf-c
+FUZZ_SRC_target = $(filter compiler/target% compiler/yaml_doc% compiler/quantity% compiler/ir% compiler/vendor_report%,$(SRC_compiler)) $(SRC_runtime) $(SRC_base)
 FUZZ_SRC_ppk2 = drivers/power/ppk2/ppk2_proto.c drivers/power/ppk2/ppk2_stream.c $(SRC_base)
 FUZZ_SRC_scpi = drivers/power/sigrok/scpi_proto.c $(SRC_base)
 FUZZ_SRC_mlperf_line = bench/dut_proto.c $(SRC_base)

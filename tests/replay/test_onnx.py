@@ -111,6 +111,24 @@ def mlperf(t, folder):
         t.check(code == 0 and d["equal"] and d["layers_compared"] == d["layers_a"] == d["layers_b"], f"{name}: diff of the two files pairs and equals all layers", (code, err, out[:300]))
 
 
+def checked(t, folder):
+    """The same network from both files: the same verdicts, violations and sizes against a target, alone and in the matrix."""
+    for name in GOLDEN:
+        pair = f"{ROOT}/firmware/models/{name}.tflite", f"{folder}/{name}-int8.onnx"
+        with open(pair[0], "rb") as f, open(pair[1], "wb") as g:
+            g.write(Converter(f.read(), ox.INT8).m.bytes())
+        for target in ("max78000", "hx6538-we2", "cortex-m4"):
+            both = [run(path, "check", "--target", target, "--json") for path in pair]
+            found = []
+            for code, out, err in both:
+                d = json.loads(out) if out else {"violations": []}
+                found.append((code, d.get("verdict"), d.get("verdict_requantized"), d.get("weights"), d.get("activations"), sorted((v["rule"], v["limit"], str(v.get("value"))) for v in d["violations"]), err))
+            t.check(found[0] == found[1] and found[0][1], f"{name}: check against {target} says the same of both files", found)
+        code, out, err = run(pair[0], "matrix", pair[1], "--json")
+        rows = [m["targets"] for m in json.loads(out)["models"]] if code == 0 else [err, None]
+        t.check(rows[0] == rows[1] and len(rows[0]) >= 14, f"{name}: a line of the matrix each, equal for {len(rows[0])} targets", rows)
+
+
 # ---- the ONNX project's node tests --------------------------------------------------------------------------------
 def node_test(name):
     """The model with every input but the first made a constant (a compiler needs them so), the first input, the expected output."""
@@ -328,6 +346,7 @@ def main():
     t = Tap()
     with tempfile.TemporaryDirectory() as folder:
         mlperf(t, folder)
+        checked(t, folder)
         onnx_nodes(t, folder)
         qlinear_conv(t, folder)
         forms(t, folder)

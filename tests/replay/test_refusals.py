@@ -44,6 +44,10 @@ def edges(kind):
     elif kind == "float weights":
         w = m.tensor([4, 4], None, 0, [1] * 16, fm.I32)
         m.op(fm.DENSE, [x, w, -1], y, fm.activation_options(0))
+    elif kind in ("float model", "hybrid"):  # floats throughout; with int8 weights
+        x, y = m.tensor([1, 4], None, type_=fm.F32), m.tensor([1, 4], None, type_=fm.F32)
+        w = m.tensor([4, 4], 0.1, 0, [1] * 16) if kind == "hybrid" else m.tensor([4, 4], None, 0, [1.0] * 16, fm.F32)
+        m.op(fm.DENSE, [x, w, -1], y, fm.activation_options(0))
     elif kind == "float inside":
         f = m.tensor([1, 4], None, type_=fm.F32)
         m.op(fm.DEQUANTIZE, [x], f)
@@ -112,6 +116,8 @@ ROWS = [
     ("an absent operand", edges("absent operand"), "ADD", "missing"),
     ("no operand", edges("no operand"), "RELU", "0 inputs"),
     ("weights that are no int8", edges("float weights"), "FULLY_CONNECTED", "int8"),
+    ("a float model", edges("float model"), "FULLY_CONNECTED", "float"),
+    ("a hybrid model", edges("hybrid"), "FULLY_CONNECTED", "float"),
     ("floats inside the model", edges("float inside"), "DEQUANTIZE", "last node"),
     ("shuffled weights", edges("shuffled"), "FULLY_CONNECTED", "shuffled"),
 ]

@@ -19,7 +19,7 @@ from tap import Tap
 TOOL = f"{ROOT}/build/jf-model"
 VENDOR = f"{ROOT}/tests/replay/vendor"
 MODEL = f"{ROOT}/firmware/models/kws_ref_model.tflite"
-PROGRAMS = ["vela", "neutron-converter", "stedgeai", "ai8xize.py", "model_transform.py", "model_deploy.py", "model_tool", "nntool"]
+PROGRAMS = ["vela", "neutron-converter", "stedgeai", "ai8xize.py", "model_transform.py", "model_deploy.py", "model_tool", "nntool", "python3"]
 # by hand from the recorded texts: KiB are 1024 bytes, MB of model_tool 1048576
 EXPECTED = [
     ("hx6538-we2", {"ram_bytes": 12800, "flash_bytes": 3328, "weight_bytes": 1888, "macs": 123456, "cycles": 5432, "cpu_operators": 1, "npu_operators": 2},
@@ -27,8 +27,9 @@ EXPECTED = [
     ("mcxn947", {"npu_operators": 8, "cpu_operators": 3}, {"kws_ref_model_npu.tflite"}, "2.0.2", []),
     ("stm32h7a3", {"weight_bytes": 45678, "activation_bytes": 9876, "ram_bytes": 9876, "macs": 1234567}, {"network_analyze_report.txt"}, "2.1.0", []),
     ("max78000", {"weight_bytes": 12345, "macs": 2300000}, {"cnn.c", "weights.h"}, "unknown", ["checkpoint", "network", "sample"]),
-    ("cv1800b", {"ram_bytes": 1572864}, {"net.cvimodel"}, "unknown", ["onnx", "table"]),
-    ("gap8", {}, {"model.c"}, "unknown", ["script"]),
+    ("cv1800b", {"ram_bytes": 1572864}, {"net.cvimodel"}, "1.17", ["onnx", "table"]),
+    ("gap8", {}, {"model.c"}, "2.0", ["script"]),
+    ("esp32-s3", {}, {"net.espdl", "net.info", "net.json"}, "1.2.4", ["script", "onnx"]),
 ]
 
 
@@ -38,7 +39,10 @@ class Bench:
         self.bin = os.path.join(folder, "bin")
         os.mkdir(self.bin)
         for name in PROGRAMS:
-            shutil.copy(f"{VENDOR}/fake_tool.py", os.path.join(self.bin, name))
+            path = os.path.join(self.bin, name)
+            with open(f"{VENDOR}/fake_tool.py", encoding="utf-8") as f, open(path, "w", encoding="utf-8") as g:
+                g.write(f"#!{sys.executable}\n" + f.read().split("\n", 1)[1])  # one of them is called python3
+            os.chmod(path, 0o755)
         self.count = os.path.join(folder, "count")
         self.n = 0
 
@@ -110,7 +114,11 @@ def faults(t, b):
     code, text, err, _ = b.run("hx6538-we2", path="/usr/bin:/bin")
     t.check(code == 1 and "vela is not installed" in err and "pip install ethos-u-vela" in err, "an absent tool: how to get it", (code, err))
     code, text, err, _ = b.run("gap8", path="/usr/bin:/bin", *withs(b.folder, ["script"]))
-    t.check(code == 1 and "nntool is not installed" in err and "gap_sdk" in err, "an absent tool without a version probe", (code, err))
+    t.check(code == 1 and "nntool is not installed" in err and "gap_sdk" in err, "an absent tool that another target needs", (code, err))
+    code, text, err, _ = b.run("esp32-s3", mode="bare", *withs(b.folder, ["script", "onnx"]))
+    t.check(code == 1 and "PackageNotFoundError" in err and "pip install esp-ppq" in err and err.count("\n") == 1, "an absent package of an interpreter that is there: how to get it", (code, err))
+    code, text, err, _ = b.run("cv1800b", mode="mute", *withs(b.folder, ["onnx", "table"]))
+    t.check(code == 1 and "does not say its version" in err, "a probe that names no version", (code, err))
     code, text, err, _ = b.run("max78000", *withs(b.folder, ["network", "sample"]))
     t.check(code == 1 and "checkpoint" in err and "--with checkpoint=FILE" in err, "a missing input is named", (code, err))
     code, text, err, _ = b.run("max78000", "--with", "nonsense=x")

@@ -134,7 +134,7 @@ class Model:
     def tensor(self, shape, scale, zero=0, data=None, type_=I8, axis=0):
         buffer = 0
         if data is not None:
-            raw = struct.pack(f"<{len(data)}{'i' if type_ == I32 else 'b'}", *data)
+            raw = struct.pack(f"<{len(data)}{ {I32: 'i', F32: 'f'}.get(type_, 'b')}", *data)
             buffer = len(self.buffers)
             self.buffers.append(Table({0: Vector("B", list(raw))}))
         scales = scale if isinstance(scale, list) else [scale] if scale is not None else []

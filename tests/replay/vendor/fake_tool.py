@@ -12,7 +12,8 @@ HERE = os.environ["FAKE_HOME"]
 NAME = os.path.basename(sys.argv[0])
 ARGS = sys.argv[1:]
 MODE = os.environ.get("FAKE_MODE", "")
-VERSIONS = {"vela": "3.10.0", "neutron-converter": "eIQ neutron-converter version 2.0.2+0X0cebb80a", "stedgeai": "ST Edge AI Core v2.1.0-20194 329b0e98d"}
+VERSIONS = {"vela": "3.10.0", "neutron-converter": "eIQ neutron-converter version 2.0.2+0X0cebb80a", "stedgeai": "ST Edge AI Core v2.1.0-20194 329b0e98d",
+            "nntool": "NNTOOL Version 2.0", "model_transform.py": "2025/01/01 00:00:00 - INFO : TPU-MLIR v1.17-20250402\nusage: model_transform.py [-h] --model_name MODEL_NAME"}
 
 
 def value(option):
@@ -30,7 +31,12 @@ def put(path, text="x"):
         f.write(text)
 
 
-if "--version" in ARGS:
+if NAME == "python3" and ARGS[0] == "-c":  # the probe of a package
+    if MODE == "bare":
+        sys.exit("importlib.metadata.PackageNotFoundError: No package metadata was found for esp-ppq")
+    print({"old": "0.9.1", "mute": "hello"}.get(MODE, {"esp-ppq": "1.2.4"}[ARGS[1].split("'")[1]]))
+    sys.exit(0)
+if "--version" in ARGS or "--help" in ARGS:
     print({"old": "0.9.1", "mute": "hello"}.get(MODE, VERSIONS[NAME]))
     sys.exit(0)
 if os.environ.get("FAKE_COUNT"):
@@ -75,5 +81,9 @@ elif NAME == "model_deploy.py":
     put(value("--model"))
 elif NAME == "model_tool":
     print(recorded("tpu_mlir.txt"))
+elif NAME == "python3":
+    base = ARGS[2][:-len(".espdl")]
+    for end in (".espdl", ".info", ".json"):
+        put(base + end)
 elif NAME == "nntool":
     put("state.json") if "-s" in ARGS else put(os.path.join(value("-M"), value("-m")))

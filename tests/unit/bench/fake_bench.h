@@ -42,6 +42,9 @@ struct rig {
     bool silent; /* the board says nothing */
     bool plain;  /* MLPerf Tiny without the jf extension */
     bool fed;    /* the board lives while its supply is off */
+    double rate_hz;    /* of the analyzer */
+    int64_t latency_ms; /* of an inference */
+    unsigned hold_us;  /* asked of the board; 0: nothing was */
     int master;
     pthread_t thread;
     char uart[64];
@@ -81,7 +84,7 @@ static void say(struct rig *r, const char *text) {
 static void board_infer(struct rig *r, unsigned n, unsigned w) {
     char text[128];
     (void)snprintf(text, sizeof text, "m-warmup-start-%u\r\nm-warmup-done\r\nm-infer-start-%u\r\n", w, n);
-    nap((int64_t)w * LATENCY_MS * CLOCK_NS_PER_MS);
+    nap((int64_t)w * r->latency_ms * CLOCK_NS_PER_MS);
     say(r, text);
     nap(2 * CLOCK_NS_PER_MS);
     uint8_t toggle = level_at(r, INT64_MAX) & 2;
@@ -89,7 +92,7 @@ static void board_infer(struct rig *r, unsigned n, unsigned w) {
     for (unsigned i = 0; i < n; i++) {
         toggle ^= 2;
         edge(r, toggle);
-        nap(LATENCY_MS * CLOCK_NS_PER_MS);
+        nap(r->latency_ms * CLOCK_NS_PER_MS);
     }
     toggle ^= 2;
     edge(r, toggle);
@@ -118,7 +121,9 @@ static void board_command(struct rig *r, const char *cmd) {
                "m-jf-golden-[12345678,1]\r\nm-jf-init-[boot,0,1000]\r\nm-jf-markers-[mlperf,1000]\r\nm-ready\r\n");
     } else if (strncmp(cmd, "jf markers", 10) == 0) {
         edge(r, 1);
-        say(r, "m-jf-markers-[phases,1000]\r\nm-ready\r\n");
+        say(r, strstr(cmd, "mlperf") ? "m-jf-markers-[mlperf,1000]\r\nm-ready\r\n" : "m-jf-markers-[phases,1000]\r\nm-ready\r\n");
+    } else if (sscanf(cmd, "jf hold %u", &r->hold_us) == 1) {
+        say(r, "m-ready\r\n");
     } else if (strcmp(cmd, "name") == 0) {
         say(r, "m-name-dut-[fake]\r\nm-ready\r\n");
     } else if (strcmp(cmd, "profile") == 0) {
@@ -165,6 +170,8 @@ static void *board_main(void *arg) {
 
 static void rig_start(struct rig *r) {
     memset(r, 0, sizeof *r);
+    r->rate_hz = RATE;
+    r->latency_ms = LATENCY_MS;
     (void)pthread_mutex_init(&r->lock, NULL);
     r->master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
     assert_true(r->master >= 0 && grantpt(r->master) == 0 && unlockpt(r->master) == 0);
@@ -220,12 +227,11 @@ static int fake_open(const json_t *conf, const struct clock_src *clock, void **r
     return 0;
 }
 static int fake_info(void *dev, struct power_info *i) {
-    (void)dev;
     *i = (struct power_info){.driver = "fake",
                              .model = "fake",
                              .shape = POWER_STREAMING,
                              .caps = POWER_CAP_SUPPLY | POWER_CAP_MARKERS,
-                             .rate_hz = RATE,
+                             .rate_hz = ((struct fake_dev *)dev)->rig->rate_hz,
                              .marker_phase = 0.5,
                              .n_markers = 5,
                              .n_ranges = 1,
@@ -254,7 +260,7 @@ static int fake_pump(void *dev, int budget_ms, power_block_fn *fn, void *user, s
     nap((budget_ms < 10 ? budget_ms : 10) * CLOCK_NS_PER_MS);
     static _Thread_local float amp[4096];
     static _Thread_local uint8_t mark[4096];
-    int64_t now = now_ns(), due = (int64_t)((double)(now - d->start_ns) * 1e-9 * RATE);
+    int64_t now = now_ns(), due = (int64_t)((double)(now - d->start_ns) * 1e-9 * d->rig->rate_hz);
     uint32_t n = (uint32_t)(due - d->next > 4096 ? 4096 : due - d->next);
     if (n == 0) {
         return 0;
@@ -263,12 +269,12 @@ static int fake_pump(void *dev, int budget_ms, power_block_fn *fn, void *user, s
     for (uint32_t i = 0; i < n; i++) {
         amp[i] = d->rig->supply ? 0.01f : 0.0f;
         mark[i] = d->rig->supply || d->rig->fed
-                      ? level_at(d->rig, d->start_ns + (int64_t)((double)(d->next + i) / RATE * 1e9))
+                      ? level_at(d->rig, d->start_ns + (int64_t)((double)(d->next + i) / d->rig->rate_hz * 1e9))
                       : 0;
     }
     (void)pthread_mutex_unlock(&d->rig->lock);
     struct power_block b = {
-        .first = d->next, .count = n, .period_s = 1 / RATE, .host_raw_ns = now, .current_a = amp, .markers = mark};
+        .first = d->next, .count = n, .period_s = 1 / d->rig->rate_hz, .host_raw_ns = now, .current_a = amp, .markers = mark};
     d->next += n;
     int r = fn(user, &b);
     return r < 0 ? r : 1;

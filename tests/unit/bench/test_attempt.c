@@ -344,6 +344,49 @@ static void test_wrong_output(void **state) {
     lab_close(&l);
 }
 
+static void set_markers(struct lab *l, const char *scheme) {
+    assert_int_equal(json_object_set_new(json_object_get(l->w.root, "board"), "markers", json_string(scheme)), 0);
+    struct err e = {0};
+    if (bench_conf_parse(l->w.root, &l->w.conf, &e) < 0) {
+        fail_msg("%s: %s", e.where, e.text);
+    }
+}
+
+/* Measurement specification, section 2: an inference or a marker's hold shorter than three samples is refused, not measured. */
+static void test_grid_too_coarse(void **state) {
+    (void)state;
+    static const struct {
+        const char *scheme;
+        double rate_hz;
+        int latency_ms;
+        int want;
+        const char *words;
+        unsigned hold_us; /* what the board is asked to hold its marker for */
+    } cases[] = {
+        {"phases", 100, LATENCY_MS, JF_E_MEASUREMENT, "is shorter than three samples of 0.01 s", 0},
+        {"mlperf", 300, 60, JF_E_MEASUREMENT, "samples of 0.00333 s are too coarse for the marker pulse", 0},
+        {"mlperf", 1000, 20, 0, "", 4000}, /* the board's usual 1000 us would be one sample */
+        {"phases", 1000, 20, 0, "", 0}, /* levels, no pulse */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct lab l;
+        lab_open(&l);
+        set_markers(&l, cases[i].scheme);
+        l.rig.rate_hz = cases[i].rate_hz;
+        l.rig.latency_ms = cases[i].latency_ms;
+        struct err e = {0};
+        int r = lab_run(&l, &e);
+        if (r != cases[i].want || !strstr(e.text, cases[i].words)) {
+            fail_msg("case %zu: %d, %s", i, r, e.text);
+        }
+        assert_int_equal(l.rig.hold_us, cases[i].hold_us);
+        assert_int_equal(l.out.results, r == 0);
+        assert_int_equal(l.out.faults, r < 0);
+        assert_true(l.out.safe);
+        lab_close(&l);
+    }
+}
+
 static void test_bad_request(void **state) {
     (void)state;
     static const char *const missing[] = {"epoch", "job", "firmware"};
@@ -402,7 +445,7 @@ int main(void) {
         cmocka_unit_test(test_good),         cmocka_unit_test(test_fail_each_call), cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_daemon_gone),  cmocka_unit_test(test_silent_board),   cmocka_unit_test(test_bad_request),
         cmocka_unit_test(test_hang),         cmocka_unit_test(test_plain_firmware), cmocka_unit_test(test_back_powered),
-        cmocka_unit_test(test_wrong_output),
+        cmocka_unit_test(test_wrong_output), cmocka_unit_test(test_grid_too_coarse),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -118,7 +118,8 @@ static double truth(double x) { return reading(&A.c, B.c.start + x * (1 + B.c.er
  * and the stated uncertainty covers it. */
 static void random_trains(void **state) {
     (void)state;
-    int beyond = 0, n = 0;
+    int beyond = 0, n = 0, covered = 0;
+    double e2 = 0;
     for (uint64_t seed = 1; seed <= 400; seed++) {
         struct rng r = {seed};
         struct play p = {.lost = 0.01, .spurious = 0.01, .trains = 2 + (int)(4 * uniform(&r)), .apart = 15};
@@ -138,7 +139,14 @@ static void random_trains(void **state) {
             n++;
         }
         assert_true(f.to_s - f.from_s > 59);
+        double middle = (align_map(&f, f.ref_s) - truth(f.ref_s)) / f.u_offset_s;
+        covered += fabs(middle) <= 1.96;
+        e2 += middle * middle / 400;
     }
+    /* the stated standard uncertainty, against the truth: it covers, and is not twice what the errors are (the train's unit spreads the edges evenly
+     * over both grids, so that their mean is somewhat better than that of random edges) */
+    if (covered < 372 || sqrt(e2) < 0.5 || sqrt(e2) > 1)
+        fail_msg("1.96 u covers %d of 400 alignments; the errors are %.2f u", covered, sqrt(e2));
     if (beyond > n / 10)
         fail_msg("%d of %d points lie beyond two standard uncertainties", beyond, n);
 }

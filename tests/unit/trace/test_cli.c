@@ -5,6 +5,8 @@
 #include <stddef.h>
 /* cmocka needs the three above */
 #include <cmocka.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/unit/measure/synth.h"
@@ -106,6 +108,45 @@ static void bad_files_are_1(void **state) {
     assert_int_equal(call("stats", file, "--from", "1e6", NULL, NULL), 1);
 }
 
+static bool printed(const char *words) {
+    char text[2000] = "";
+    FILE *f = fopen(out_path, "r");
+    assert_non_null(f);
+    text[fread(text, 1, sizeof text - 1, f)] = 0;
+    fclose(f);
+    return strstr(text, words) != NULL;
+}
+
+/* A flipped bit costs its samples, never silently, and no session is made of what is left. */
+static void damage_is_told(void **state) {
+    (void)state;
+    char csv[96], tar[96];
+    struct stat st, whole;
+    uint8_t byte, bad;
+    snprintf(csv, sizeof csv, "%s/damaged.csv", dir);
+    snprintf(tar, sizeof tar, "%s/damaged.tar", dir);
+    assert_int_equal(call("export", file, "--as=csv", "--output", csv, NULL), 0);
+    assert_int_equal(stat(csv, &whole), 0);
+    assert_int_equal(unlink(csv), 0);
+    int fd = open(file, O_RDWR);
+    assert_true(fd >= 0 && fstat(fd, &st) == 0);
+    assert_int_equal(pread(fd, &byte, 1, st.st_size / 2), 1);
+    bad = byte ^ 4;
+    assert_int_equal(pwrite(fd, &bad, 1, st.st_size / 2), 1);
+    assert_int_equal(call("check", file, NULL, NULL, NULL, NULL), 1);
+    assert_true(printed("1 damaged records"));
+    assert_int_equal(call("export", file, "--as=csv", "--output", csv, NULL), 1);
+    assert_true(printed("1 records of the trace are damaged: the export lacks their samples"));
+    assert_int_equal(stat(csv, &st), 0);
+    assert_true(st.st_size > whole.st_size / 2 && st.st_size < whole.st_size);
+    assert_int_equal(call("export", file, "--as=eembc", "--output", tar, NULL), 1);
+    assert_int_equal(access(tar, F_OK), -1);
+    assert_int_equal(pwrite(fd, &byte, 1, lseek(fd, 0, SEEK_END) / 2), 1);
+    close(fd);
+    unlink(csv);
+    assert_int_equal(call("check", file, NULL, NULL, NULL, NULL), 0);
+}
+
 static void answers(void **state) {
     (void)state;
     assert_int_equal(call("info", file, "--json", NULL, NULL, NULL), 0);
@@ -166,7 +207,7 @@ static void import_answers(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(usage_errors_are_2), cmocka_unit_test(bad_files_are_1), cmocka_unit_test(answers), cmocka_unit_test(import_answers),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(usage_errors_are_2), cmocka_unit_test(bad_files_are_1), cmocka_unit_test(answers), cmocka_unit_test(damage_is_told), cmocka_unit_test(import_answers),
                                        cmocka_unit_test(analyse_twice_gives_the_same_digits)};
     return cmocka_run_group_tests(tests, make_trace, drop_trace);
 }
