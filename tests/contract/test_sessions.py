@@ -227,10 +227,29 @@ def raw_layouts(farm, rid):
     tap.check(current == [r[1] for r in records], "sr: the current's samples")
 
 
+def damaged(farm, rid):
+    """A bit of the stored trace flips: no export hides what is missing, and what the summaries hold is still there."""
+    r = farm.api("GET", f"/results/{rid}")[1]
+    path = os.path.join(farm.data, "traces", r["trace"].split(":")[1] + ".jft")
+    with open(path, "rb") as f:
+        whole = f.read()
+    os.chmod(path, 0o600)
+    with open(path, "r+b") as f:
+        f.seek(len(whole) // 2)
+        f.write(bytes([whole[len(whole) // 2] ^ 16]))
+    answers = {name: farm.request("GET", f"/api/v1/results/{rid}/export?as={name}") for name in ("csv", "npy", "sr")}
+    tap.check(all(a[0] == 500 and b"damaged" in a[2] for a in answers.values()), "a damaged trace is not exported as if it were whole", {k: (v[0], v[2][:200]) for k, v in answers.items()})
+    stats = farm.api("GET", f"/traces/{r['trace']}/stats")
+    tap.check(stats[0] == 200 and stats[1]["energy_j"] > 0, "its sums are still answered", stats)
+    with open(path, "wb") as f:
+        f.write(whole)
+
+
 def exports(farm, rid, folder):
     with tempfile.TemporaryDirectory(prefix="jf-exports-") as tmp:
         runner_layouts(farm, rid, folder, tmp)
     raw_layouts(farm, rid)
+    damaged(farm, rid)
 
 
 def without_voltage(farm):
