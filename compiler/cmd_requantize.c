@@ -30,13 +30,15 @@ static void set_done(struct set *s) {
 }
 
 static int set_add(struct set *s, const char *text) {
-    char **p = s->n < MAX_SET ? realloc(s->names, (size_t)(s->n + 1) * sizeof *p) : NULL;
+    char *copy = strdup(text);
+    char **p = copy && s->n < MAX_SET ? realloc(s->names, (size_t)(s->n + 1) * sizeof *p) : NULL;
     if (!p) {
+        free(copy);
         return -1;
     }
     s->names = p;
-    s->names[s->n] = strdup(text);
-    return s->names[s->n] ? (s->n++, 0) : -1;
+    s->names[s->n++] = copy;
+    return 0;
 }
 
 /* The files of a folder in the order of their names; hidden ones are left out. */

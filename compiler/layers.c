@@ -23,19 +23,16 @@ void layers_done(struct layers *l) {
     memset(l, 0, sizeof *l);
 }
 
-static int add_layer(struct layers *l, struct layer **ret, struct err *reterr) {
-    if (l->n >= MAX_LAYERS) {
-        return err_set(reterr, JF_E_TOO_LARGE, "more than %d layers", MAX_LAYERS);
+/* Appends y, whose values become the list's; on failure they are freed. */
+static int add_layer(struct layers *l, const struct layer *y, struct err *reterr) {
+    if (!l->list) {
+        l->list = calloc(MAX_LAYERS, sizeof *l->list);
     }
-    if ((l->n & (l->n - 1)) == 0) { /* full at the powers of two */
-        struct layer *p = realloc(l->list, (size_t)(l->n ? 2 * l->n : 1) * sizeof *p);
-        if (!p) {
-            return err_set(reterr, JF_E_NOMEM, "no memory");
-        }
-        l->list = p;
+    if (!l->list || l->n >= MAX_LAYERS) {
+        free(y->values);
+        return l->list ? err_set(reterr, JF_E_TOO_LARGE, "more than %d layers", MAX_LAYERS) : err_set(reterr, JF_E_NOMEM, "no memory");
     }
-    *ret = &l->list[l->n++];
-    memset(*ret, 0, sizeof **ret);
+    l->list[l->n++] = *y;
     return 0;
 }
 
@@ -50,27 +47,22 @@ struct collector {
 
 static void collect(void *ctx, int node, const int8_t *out, int32_t n) {
     struct collector *c = ctx;
-    struct layer *y = NULL;
     c->k = node == c->node ? c->k + 1 : 0;
     c->node = node;
-    if (c->error < 0 || (c->error = add_layer(c->l, &y, c->e)) < 0 || !y) {
+    if (c->error < 0) {
         return;
     }
     const struct ir_tensor *t = &c->p->model->tensors[c->p->nodes[node].out[c->k]];
-    y->values = malloc((size_t)n + 1);
-    if (!y->values) {
+    struct layer y = {.node = node, .index = c->p->nodes[node].out[c->k], .n = n, .crc = jfm_crc32(0, out, n), .scale = (double)ir_scale(t, 0), .zero_point = t->n_scales ? ir_zero_point(t) : 0};
+    y.values = malloc((size_t)n + 1);
+    if (!y.values) {
         c->error = err_set(c->e, JF_E_NOMEM, "no memory");
         return;
     }
-    memcpy(y->values, out, (size_t)n);
-    y->node = node;
-    y->index = c->p->nodes[node].out[c->k];
-    y->n = n;
-    y->crc = jfm_crc32(0, out, n);
-    y->scale = (double)ir_scale(t, 0);
-    y->zero_point = t->n_scales ? ir_zero_point(t) : 0;
-    (void)snprintf(y->op, sizeof y->op, "%s", ir_op_name(c->p->nodes[node].op));
-    (void)snprintf(y->tensor, sizeof y->tensor, "%s", t->name);
+    memcpy(y.values, out, (size_t)n);
+    (void)snprintf(y.op, sizeof y.op, "%s", ir_op_name(c->p->nodes[node].op));
+    (void)snprintf(y.tensor, sizeof y.tensor, "%s", t->name);
+    c->error = add_layer(c->l, &y, c->e);
 }
 
 int layers_run(const struct program *p, const int8_t *input, struct layers *ret_l, struct err *reterr) {
@@ -141,25 +133,26 @@ static int read_values(const json_t *values, struct layer *y, int i, struct err 
 }
 
 static int read_layer(const json_t *o, struct layers *l, struct err *reterr) {
-    struct layer *y = NULL;
-    int i = l->n, r = add_layer(l, &y, reterr), node = -1, n = 0, zero = 0;
+    struct layer y = {.index = -1};
+    int i = l->n, node = -1, n = 0, zero = 0;
     const char *op = "", *tensor = "", *crc = "";
     json_t *values = NULL;
-    if (r < 0 || !y) {
-        return r;
-    }
-    if (json_unpack((json_t *)(uintptr_t)o, "{s?i,s?s,s?s,s:i,s?F,s?i,s:s,s?o}", "node", &node, "op", &op, "tensor", &tensor, "elements", &n, "scale", &y->scale, "zero_point", &zero, "crc32", &crc, "values", &values) <
+    if (json_unpack((json_t *)(uintptr_t)o, "{s?i,s?s,s?s,s:i,s?F,s?i,s:s,s?o}", "node", &node, "op", &op, "tensor", &tensor, "elements", &n, "scale", &y.scale, "zero_point", &zero, "crc32", &crc, "values", &values) <
             0 ||
-        n < 1 || n > IR_MAX_ELEMENTS || hex32(crc, &y->crc) < 0 || !(y->scale >= 0) || !isfinite(y->scale)) {
+        n < 1 || n > IR_MAX_ELEMENTS || hex32(crc, &y.crc) < 0 || !(y.scale >= 0) || !isfinite(y.scale)) {
         return err_set(reterr, JF_E_PARSE, "layers[%d] needs elements (from 1), crc32 (8 hex digits), and may have node, op, tensor, scale, zero_point, values", i);
     }
-    y->node = node;
-    y->index = -1;
-    y->n = n;
-    y->zero_point = zero;
-    (void)snprintf(y->op, sizeof y->op, "%s", op);
-    (void)snprintf(y->tensor, sizeof y->tensor, "%s", tensor);
-    return values && !json_is_null(values) ? read_values(values, y, i, reterr) : 0;
+    y.node = node;
+    y.n = n;
+    y.zero_point = zero;
+    (void)snprintf(y.op, sizeof y.op, "%s", op);
+    (void)snprintf(y.tensor, sizeof y.tensor, "%s", tensor);
+    int r = values && !json_is_null(values) ? read_values(values, &y, i, reterr) : 0;
+    if (r < 0) {
+        free(y.values);
+        return r;
+    }
+    return add_layer(l, &y, reterr);
 }
 
 static int read_json(const json_t *doc, struct layers *l, struct err *reterr) {
@@ -206,22 +199,21 @@ static int read_transcript(const char *text, struct layers *l, struct err *reter
         const char *at = s + sizeof mark - 1;
         int32_t k = -1, n = -1;
         char crc[9] = "";
-        struct layer *y = NULL;
+        struct layer y = {.node = -1, .index = -1};
         if (!number(&at, &k) || !number(&at, &n) || n < 1 || n > IR_MAX_ELEMENTS || strcspn(at, "]\r\n") != 8 || at[8] != ']') {
             return err_set(reterr, JF_E_PARSE, "line %d: m-jf-layer-[K,N,CRC32] is malformed", line);
         }
         if (k != l->n) {
             return err_set(reterr, JF_E_PARSE, "line %d: layer %d where %d belongs", line, k, l->n);
         }
-        int r = add_layer(l, &y, reterr);
-        if (r < 0 || !y) {
-            return r;
-        }
-        y->node = y->index = -1;
-        y->n = n;
+        y.n = n;
         memcpy(crc, at, 8);
-        if (hex32(crc, &y->crc) < 0) {
+        if (hex32(crc, &y.crc) < 0) {
             return err_set(reterr, JF_E_PARSE, "line %d: the checksum has to have 8 hex digits", line);
+        }
+        int r = add_layer(l, &y, reterr);
+        if (r < 0) {
+            return r;
         }
     }
     return 0;
@@ -241,14 +233,13 @@ int layers_read(const char *path, struct layers *ret_l, struct err *reterr) {
         r = read_json(doc, ret_l, reterr);
         json_decref(doc);
     } else {
-        char *text = malloc(n + 1);
+        char *text = calloc(n + 1, 1);
         if (!text) {
             r = err_set(reterr, JF_E_NOMEM, "no memory");
         } else {
             for (size_t i = 0; i < n; i++) { /* a line of noise must not end the text */
                 text[i] = ((char *)bytes)[i] ? ((char *)bytes)[i] : ' ';
             }
-            text[n] = '\0';
             r = read_transcript(text, ret_l, reterr);
             free(text);
         }

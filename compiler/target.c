@@ -325,7 +325,7 @@ static int read_head(struct target_reader *r, int root, const char *path) {
     e = e < 0 ? e : target_text(r, root, "", "fallback", true, &fallback);
     e = e < 0 ? e : target_flag(r, root, "", "split_arena", &t->split_arena);
     e = e < 0 ? e : target_texts(r, root, "", "unknown", 0, TARGET_MAX_UNKNOWN, t->unknown, &t->n_unknown);
-    if (e < 0) {
+    if (e < 0 || !t->name || !t->maturity || !fallback) {
         return e;
     }
     base = base ? base + 1 : path;

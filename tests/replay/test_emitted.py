@@ -41,6 +41,10 @@ BOARDS = {
     "qemu-mps3-an547": ("qemu-system-arm", ("tflm", "litert"), 1.6),
     "qemu-virt-rv32": ("qemu-system-riscv32", ("tflm",), 8.0),
 }
+# Instructions on a Cortex-M4 at most (tflm): the nine convolutions of ic01, and whole models at the same ratio to CMSIS-NN's (docs/performance.md has how
+# those were counted: 27.5 M for the nine).
+CONVOLUTIONS_M4 = 19.0e6
+WHOLE_M4 = {name: 19.0 / 27.5 * n for name, n in (("ad01", 579720), ("kws01", 7684880), ("ic01", 29727600), ("vww01", 24236120))}
 CHAINS, CHAIN_SEED = 4, 20261121
 
 
@@ -98,6 +102,7 @@ class Image:
             os.unlink(elf)
         rows = [line.split() for line in self.text.splitlines()]
         self.nodes = [(r[1], r[2]) for r in rows if r[:1] == ["node"] and len(r) == 4]
+        self.of_nodes = [int(r[3]) for r in rows if r[:1] == ["node"] and len(r) == 4]
         self.seeds = [f"{r[2]} {r[3]}" for r in rows if r[:1] == ["seed"] and len(r) == 4]
         self.instructions = [int(r[1]) for r in rows if r[:1] == ["run"] and len(r) == 3]
         self.good = rows[-1:] == [["self-test", "good"]]
@@ -115,6 +120,13 @@ def boards(t, folder, name, model, numerics, want, macs, everywhere=False):
         i = Image(folder, board, model, name, numerics)
         t.ok(i.good and tuple(i.seeds) == want, f"{name} {numerics} {board}: published checksums", i.text)
         nodes[board] = i.nodes
+        if board == "qemu-mps2-an386" and numerics == "tflm" and name in WHOLE_M4 and i.instructions:
+            t.ok(0.1 * macs < i.instructions[0] <= WHOLE_M4[name], f"{name} on a Cortex-M4: {i.instructions[0]} instructions, at most {WHOLE_M4[name]:.0f}", i.text[-300:])
+            if name == "ic01":
+                lines = [n for n in call(JF_MODEL, "dump", model)[1].splitlines() if n.startswith("node ")]
+                convolutions = [k for n, k in zip(lines, i.of_nodes) if " CONV_2D " in n]
+                t.ok(len(convolutions) == 9 and len(lines) == len(i.of_nodes) and 1e6 < sum(convolutions) <= CONVOLUTIONS_M4,
+                     f"ic01's nine convolutions on a Cortex-M4: {sum(convolutions)} instructions, at most {CONVOLUTIONS_M4:.0f}", convolutions)
         if numerics == "tflm" and macs and macs > 2e6 and i.instructions:
             per_mac = i.instructions[0] / macs
             t.ok(0.1 < per_mac <= most, f"{name} {board}: {per_mac:.2f} instructions per multiply-accumulate, at most {most}", per_mac)
@@ -136,6 +148,22 @@ def chains(t, folder):
             t.ok(i.good and i.seeds == want, f"chain {k} {board}: as on the host", (want, i.text))
 
 
+def freestanding(t, top):
+    """No allocation, no stdio, no mathematics: of libc only what a compiler itself calls, beside its own arithmetic."""
+    cc = CC["qemu-system-arm"]
+    if not shutil.which(cc):
+        return
+    objects, texts = [], ""
+    for source in sorted(glob.glob(f"{ROOT}/firmware/runtime/*.c")) + [f"{top}/all-{n}/jfm_all.c" for n in ("tflm", "litert")]:
+        objects.append(f"{top}/{len(objects)}.o")
+        texts += call(cc, "-mcpu=cortex-m7", "-std=c99", "-O1", "-I.", f"-I{os.path.dirname(source)}", "-c", source, "-o", objects[-1])[1]
+    rows = [line.split() for line in call("arm-none-eabi-nm", *objects)[1].splitlines()]
+    made = {r[2] for r in rows if len(r) == 3}
+    wanted = {r[1] for r in rows if len(r) == 2 and r[0] == "U"} - made - {"memcpy", "memset", "memmove"}
+    foreign = sorted(w for w in wanted if not w.startswith("__aeabi_"))
+    t.ok(not foreign and wanted and "jfk_conv2d" in made, "runtime and emitted C call nothing of libc but memcpy, memset, memmove", (foreign, texts))
+
+
 def every_operator(t, top):
     """One network of all operators: what is emitted gives the checksums of the run on the host, whose operators test_operators_exact.py proves."""
     model = f"{top}/all.tflite"
@@ -149,6 +177,7 @@ def every_operator(t, top):
         t.ok(code == 0 and len(set(want)) == 3, f"every operator, {numerics}: emitted", text)
         host(t, folder, "all", numerics, want)
         boards(t, folder, "all", model, numerics, want, None, everywhere=True)
+    freestanding(t, top)
 
 
 def sections(t, folder, name):
