@@ -28,8 +28,32 @@ static void name_from_file(const char *path, char *dst, size_t size) {
 
 struct wish {
     const char *model, *board, *out, *id, *golden, *firmware_dir, *mode;
-    bool json, strict;
+    bool json, strict, print_key;
 };
+
+/* Whose fault a failure is, for programs that start this one. */
+enum stage { STAGE_MODEL, STAGE_BOARD, STAGE_BUILD };
+
+static const char *class_of(enum stage stage, int code) {
+    if (code == JF_E_IO) {
+        return "io";
+    }
+    bool model = stage == STAGE_MODEL ? code != JF_E_BUG : stage == STAGE_BUILD && (code == JF_E_TOO_LARGE || code == JF_E_NOMEM);
+    return model ? "refused" : "toolchain";
+}
+
+/* The sentence on stderr; with --json the same, and its class, as an object on stdout. */
+static int fail(const struct wish *c, enum stage stage, const struct err *e, const char *name) {
+    if (c->json) {
+        json_t *doc = json_pack("{s:{s:s,s:s,s:s}}", "error", "class", class_of(stage, e->code), "code", err_word(e->code), "text", e->text);
+        if (doc) {
+            (void)json_dumpf(doc, stdout, JSON_INDENT(2));
+            (void)putchar('\n');
+        }
+        json_decref(doc);
+    }
+    return cmd_fail(e, name);
+}
 
 static int32_t arena_bytes(const struct firmware_request *q) { return q->info->packing ? q->info->packing->arena_bytes : q->program->arena_bytes; }
 
@@ -60,7 +84,7 @@ static void print_text(const struct firmware_request *q, const struct firmware_r
 }
 
 /* --out may be a folder: the image is then <folder>/<id>.elf. */
-static int build(const struct wish *c, const struct cmd_model *m, const struct board *b, const char *firmware_dir, struct err *reterr) {
+static int build(const struct wish *c, const struct cmd_model *m, const struct board *b, const char *firmware_dir, enum stage *stage, struct err *reterr) {
     char path[4096];
     struct stat st;
     struct firmware_report report;
@@ -71,13 +95,17 @@ static int build(const struct wish *c, const struct cmd_model *m, const struct b
         return err_set(reterr, JF_E_INVAL, "--out is too long");
     }
     struct packing packing = {.nodes = NULL};
+    *stage = STAGE_MODEL;
     const struct firmware_request q = {.program = &m->program, .info = &i.info, .board = b, .firmware_dir = firmware_dir, .performance = strcmp(c->mode, "performance") == 0, .strict = c->strict, .out = path};
     int r = cmd_model_info(m, c->model, c->id, c->golden, &i, reterr);
     if (r == 0 && b->isa != ISA_PORTABLE) {
         r = packing_build(&m->program, b->isa, &packing, reterr);
         i.info.packing = &packing;
     }
-    r = r < 0 ? r : firmware_build(&q, &report, reterr);
+    if (r == 0) {
+        *stage = STAGE_BUILD;
+        r = firmware_build(&q, &report, reterr);
+    }
     if (r == 0 && c->json) {
         print_json(c, &q, &report);
     } else if (r == 0) {
@@ -85,6 +113,38 @@ static int build(const struct wish *c, const struct cmd_model *m, const struct b
     }
     packing_done(&packing);
     return r;
+}
+
+static int print_key(const struct wish *c, const char *firmware_dir, const struct board *b, struct err *reterr) {
+    char key[65];
+    int r = firmware_key(firmware_dir, b, key, reterr);
+    if (r == 0 && c->json) {
+        printf("{\"board\": \"%s\", \"key\": \"%s\"}\n", b->name, key); /* a board's name is a folder's that was found, and has no quotes */
+    } else if (r == 0) {
+        printf("%s\n", key);
+    }
+    return r;
+}
+
+/* The words are understood; m is read unless only the key is wanted. */
+static int work(const struct wish *c, enum numerics numerics, enum ir_passes passes) {
+    struct cmd_model m = {.bytes = NULL};
+    struct board board = {0};
+    struct err e = {0};
+    char dir[4096];
+    enum stage stage = STAGE_MODEL;
+    int r = c->print_key ? 0 : cmd_model_build(c->model, numerics, passes, &m, &e);
+    if (r >= 0) {
+        stage = STAGE_BOARD;
+        r = board_firmware_dir(c->firmware_dir, dir, sizeof dir, &e);
+        r = r < 0 ? r : board_read(dir, c->board, &board, &e);
+    }
+    if (r >= 0) {
+        r = c->print_key ? print_key(c, dir, &board, &e) : build(c, &m, &board, dir, &stage, &e);
+    }
+    board_done(&board);
+    cmd_model_done(&m);
+    return r < 0 ? fail(c, stage, &e, c->print_key ? c->board : c->model) : CMD_DONE;
 }
 
 static int run(const struct cmd *self, int argc, char **argv) {
@@ -100,21 +160,27 @@ static int run(const struct cmd *self, int argc, char **argv) {
         {"--golden", "lcg:SEED", "input whose checksums are embedded (default lcg:1)", &c.golden, NULL},
         {"--mode", "energy|performance", "of the MLPerf Tiny protocol (default energy)", &c.mode, NULL},
         {"--firmware-dir", "DIR", "the firmware's sources (default: beside the program)", &c.firmware_dir, NULL},
+        {"--print-key", NULL, "only the hash of sources and compiler that images depend on", NULL, &c.print_key},
         {"--strict", NULL, "the compiler's warnings are errors", NULL, &c.strict},
         {"--json", NULL, "machine-readable output", NULL, &c.json},
         CMD_END,
     };
-    struct cmd_words w = {"MODEL", 1, 1, 0, words};
-    struct cmd_model m;
-    struct board board = {0};
-    struct err e = {0};
-    char made[32], dir[4096];
+    struct cmd_words w = {"MODEL", 0, 1, 0, words};
+    enum numerics numerics;
+    enum ir_passes passes;
+    char made[32];
     uint32_t seed;
     int code;
     if (!cmd_parse(self, argc, argv, rows, &w, &code)) {
         return code;
     }
-    if (!c.board || !c.out || (c.id && !cmd_is_identifier(c.id))) {
+    if (c.print_key && (!c.board || c.out || w.n > 0)) {
+        return cmd_misuse(self, "--print-key wants --board BOARD, and neither a model nor --out");
+    }
+    if (!c.print_key && w.n == 0) {
+        return cmd_misuse(self, "wants a MODEL");
+    }
+    if (!c.board || (!c.out && !c.print_key) || (c.id && !cmd_is_identifier(c.id))) {
         return cmd_misuse(self, "wants --board BOARD and --out FILE|DIR; --name is letters, digits, _; at most 31");
     }
     if (strcmp(c.mode, "energy") != 0 && strcmp(c.mode, "performance") != 0) {
@@ -123,20 +189,15 @@ static int run(const struct cmd *self, int argc, char **argv) {
     if (cmd_seed_parse(c.golden, &seed) < 0) {
         return cmd_misuse(self, "--golden wants lcg:SEED, not \"%s\"", c.golden);
     }
-    c.model = words[0];
+    if (!cmd_model_words_parse(self, &how, &numerics, &passes, &code)) {
+        return code;
+    }
+    c.model = w.n > 0 ? words[0] : "";
     if (!c.id) {
         name_from_file(c.model, made, sizeof made);
         c.id = made;
     }
-    if (!cmd_model_open_as(self, c.model, &how, &m, &code)) {
-        return code;
-    }
-    int r = board_firmware_dir(c.firmware_dir, dir, sizeof dir, &e);
-    r = r < 0 ? r : board_read(dir, c.board, &board, &e);
-    r = r < 0 ? r : build(&c, &m, &board, dir, &e);
-    board_done(&board);
-    cmd_model_done(&m);
-    return r < 0 ? cmd_fail(&e, c.model) : CMD_DONE;
+    return work(&c, numerics, passes);
 }
 
 const struct cmd cmd_firmware = {"firmware", "MODEL --board BOARD --out FILE|DIR [OPTIONS]", "compiles a model for a board: an ELF image, and what it needs of flash and RAM", run};

@@ -20,16 +20,23 @@ void cmd_model_done(struct cmd_model *m) {
     memset(m, 0, sizeof *m);
 }
 
+/* By content: a TFLite file says TFL3 at byte 4; an ONNX file, which has no mark, begins with the field ir_version (1 to 127), as every writer of
+ * fields in their order does. A name that ends in .onnx counts too, unless the mark is there. */
+static bool is_onnx(const char *path, const unsigned char *p, size_t n) {
+    size_t len = strlen(path);
+    if (n >= 8 && memcmp(p + 4, "TFL3", 4) == 0) {
+        return false;
+    }
+    return (n >= 8 && p[0] == 0x08 && p[1] > 0 && p[1] < 0x80) || (len > 5 && strcmp(path + len - 5, ".onnx") == 0);
+}
+
 int cmd_model_read(const char *path, struct cmd_model *ret_m, struct err *reterr) {
     struct cmd_model *m = ret_m;
     unsigned char hash[crypto_hash_sha256_BYTES];
     memset(m, 0, sizeof *m);
     int r = file_read(path, TFLITE_MAX_BYTES, &m->bytes, &m->n, reterr);
-    if (r >= 0) { /* a .tflite carries its mark at byte 4; protobuf has none */
-        bool tflite = m->n >= 8 && memcmp((const char *)m->bytes + 4, "TFL3", 4) == 0;
-        size_t len = strlen(path);
-        bool onnx = !tflite && len > 5 && strcmp(path + len - 5, ".onnx") == 0;
-        r = onnx ? onnx_read(m->bytes, m->n, &m->model, reterr) : tflite_read(m->bytes, m->n, &m->model, reterr);
+    if (r >= 0) {
+        r = is_onnx(path, m->bytes, m->n) ? onnx_read(m->bytes, m->n, &m->model, reterr) : tflite_read(m->bytes, m->n, &m->model, reterr);
     }
     if (r < 0) {
         cmd_model_done(m);
@@ -60,16 +67,23 @@ bool cmd_model_open(const struct cmd *self, const char *path, const char *numeri
     return cmd_model_open_as(self, path, &how, ret_m, ret_code);
 }
 
+bool cmd_model_words_parse(const struct cmd *self, const struct cmd_model_words *how, enum numerics *ret_numerics, enum ir_passes *ret_passes, int *ret_code) {
+    if (numerics_parse(how->numerics, ret_numerics) < 0) {
+        *ret_code = cmd_misuse(self, "--numerics is tflm or litert, not \"%s\"", how->numerics);
+        return false;
+    }
+    if (ir_passes_parse(how->passes, ret_passes) < 0) {
+        *ret_code = cmd_misuse(self, "--passes is none, exact or rounding, not \"%s\"", how->passes);
+        return false;
+    }
+    return true;
+}
+
 bool cmd_model_open_as(const struct cmd *self, const char *path, const struct cmd_model_words *how, struct cmd_model *ret_m, int *ret_code) {
     enum numerics numerics;
     enum ir_passes passes;
     struct err e = {0};
-    if (numerics_parse(how->numerics, &numerics) < 0) {
-        *ret_code = cmd_misuse(self, "--numerics is tflm or litert, not \"%s\"", how->numerics);
-        return false;
-    }
-    if (ir_passes_parse(how->passes, &passes) < 0) {
-        *ret_code = cmd_misuse(self, "--passes is none, exact or rounding, not \"%s\"", how->passes);
+    if (!cmd_model_words_parse(self, how, &numerics, &passes, ret_code)) {
         return false;
     }
     if (cmd_model_build(path, numerics, passes, ret_m, &e) < 0) {

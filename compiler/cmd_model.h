@@ -30,6 +30,7 @@ struct cmd_model_words {
     const char *numerics, *passes;
 };
 #define CMD_MODEL_DEFAULTS {"tflm", "exact"}
+bool cmd_model_words_parse(const struct cmd *self, const struct cmd_model_words *how, enum numerics *ret_numerics, enum ir_passes *ret_passes, int *ret_code);
 bool cmd_model_open_as(const struct cmd *self, const char *path, const struct cmd_model_words *how, struct cmd_model *ret_m, int *ret_code);
 bool cmd_model_open(const struct cmd *self, const char *path, const char *numerics_word, struct cmd_model *ret_m, int *ret_code); /* exact passes */
 #define CMD_PASSES_HELP "exact: only what leaves every output as it is (default); rounding: multiplications into weights too; none"

@@ -81,11 +81,11 @@ static int add_folder(struct build *b, const char *folder, bool fast, struct err
     for (int i = 0; i < n; i++) {
         struct source *s = &b->sources[b->n_sources];
         if (is_source(names[i]->d_name) && b->n_sources == MAX_SOURCES) {
-            r = err_set(reterr, JF_E_TOO_LARGE, "board %s has more than %d source files", b->q->board->name, MAX_SOURCES);
+            r = err_set(reterr, JF_E_UNSUPPORTED, "board %s has more than %d source files", b->q->board->name, MAX_SOURCES);
         } else if (is_source(names[i]->d_name)) {
             used = snprintf(s->path, sizeof s->path, "firmware/%s/%s", folder, names[i]->d_name);
             s->fast = fast;
-            r = used > 0 && (size_t)used < sizeof s->path ? r : err_set(reterr, JF_E_TOO_LARGE, "the name of %s is too long", names[i]->d_name);
+            r = used > 0 && (size_t)used < sizeof s->path ? r : err_set(reterr, JF_E_UNSUPPORTED, "the name of %s is too long", names[i]->d_name);
             b->n_sources++;
             added++;
         }
@@ -107,7 +107,7 @@ static int add_sources(struct build *b, struct err *reterr) {
         r = add_folder(b, w->word[i], false, reterr);
     }
     if (r < 0 || b->n_sources == MAX_SOURCES) {
-        return r < 0 ? r : err_set(reterr, JF_E_TOO_LARGE, "board %s has more than %d source files", b->q->board->name, MAX_SOURCES - 1);
+        return r < 0 ? r : err_set(reterr, JF_E_UNSUPPORTED, "board %s has more than %d source files", b->q->board->name, MAX_SOURCES - 1);
     }
     struct source *s = &b->sources[b->n_sources++];
     (void)snprintf(s->path, sizeof s->path, "jfm_%.40s.c", b->q->info->id);
@@ -140,7 +140,7 @@ static int plan_jobs(struct build *b, struct err *reterr) {
     (void)snprintf(b->out_n, sizeof b->out_n, "-DJF_NET_OUT_N=%d", (int)p->model->tensors[p->model->output].elements);
     int used = snprintf(b->script, sizeof b->script, "-Tfirmware/%s", board->link.word[0]);
     if (used < 0 || (size_t)used >= sizeof b->script) {
-        return err_set(reterr, JF_E_TOO_LARGE, "board %s: the linker script's name is too long", board->name);
+        return err_set(reterr, JF_E_UNSUPPORTED, "board %s: the linker script's name is too long", board->name);
     }
     for (int i = 0; i < b->n_sources; i++) {
         struct toolchain_job *j = &b->jobs[i];
@@ -175,7 +175,7 @@ static int plan_jobs(struct build *b, struct err *reterr) {
     at = put(&b->link, at, "-o");
     at = put(&b->link, at, IMAGE);
     most = at > most ? at : most;
-    return most <= TOOLCHAIN_MAX_ARGS ? 0 : err_set(reterr, JF_E_TOO_LARGE, "board %s: a command of more than %d words", board->name, TOOLCHAIN_MAX_ARGS);
+    return most <= TOOLCHAIN_MAX_ARGS ? 0 : err_set(reterr, JF_E_UNSUPPORTED, "board %s: a command of more than %d words", board->name, TOOLCHAIN_MAX_ARGS);
 }
 
 /* What stands between prefix` and ' at the next place in text; the place behind the quote, or NULL. */
@@ -234,6 +234,9 @@ static int explain(const struct build *b, int r, const char *text, struct err *r
         return fit;
     }
     first_complaint(text, line, sizeof line);
+    if (strstr(line, "static assertion failed")) { /* what the sources assert is what a model may need of them */
+        return err_set(reterr, JF_E_TOO_LARGE, "board %s: %s", board->name, line);
+    }
     return err_prefix(reterr, "board %s: %s", board->name, line[0] ? line : "no message");
 }
 

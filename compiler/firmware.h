@@ -34,8 +34,12 @@ struct firmware_report {
     int n_regions;
 };
 
-/* JF_E_NOT_FOUND: no compiler (the sentence says what to install); JF_E_TOO_LARGE: section, region and bytes that do not fit; JF_E_UNSUPPORTED: the
- * compiler's own first complaint; JF_E_TIMEOUT after FIRMWARE_DEADLINE_S; JF_E_CANCELED: a signal; JF_E_IO. */
+/* JF_E_NOT_FOUND: no compiler (the sentence says what to install); JF_E_TOO_LARGE: the model's fault: section, region and bytes that do not fit, or more
+ * than a static assertion of the sources allows; JF_E_UNSUPPORTED: the board's sources are too many, or the compiler's own first complaint; JF_E_TIMEOUT after FIRMWARE_DEADLINE_S; JF_E_CANCELED: a signal; JF_E_IO. */
 int firmware_build(const struct firmware_request *q, struct firmware_report *ret_report, struct err *reterr) JF_MUST_CHECK;
+
+/* SHA-256 in hex over all that an image for this board depends on besides model, options and this program: the firmware's sources (all but models/),
+ * the compiler by what it says of itself, its assembler, linker, libgcc and libc by content. Blocks at most 20 s; errors as above, JF_E_IO: a source cannot be read. */
+int firmware_key(const char *firmware_dir, const struct board *b, char ret_key[65], struct err *reterr) JF_MUST_CHECK;
 
 #endif

@@ -81,7 +81,7 @@ static int check_model(struct api *a, const char *id, struct err *reterr) {
     struct store_model m;
     const char *tool;
     int r = store_model_get(a->store, id, &m, reterr);
-    if (r == 0 && (r = models_tool(a->models, &tool, reterr)) < 0) {
+    if (r == 0 && (r = models_tool(a->models, NULL, &tool, reterr)) < 0) {
         struct err e = *reterr;
         return err_set_at(reterr, r, "/model", "%s", e.text);
     }

@@ -64,7 +64,7 @@ int api_model_build(struct api *a, const char *model, const char *board_type, co
                     struct store_build *ret_b, struct err *reterr) {
     struct store_build b = {0};
     const char *tool;
-    int r = models_tool(a->models, &tool, reterr);
+    int r = models_tool(a->models, board_type, &tool, reterr);
     (void)snprintf(b.model, sizeof b.model, "%s", model);
     (void)snprintf(b.board_type, sizeof b.board_type, "%s", board_type);
     (void)snprintf(b.numerics, sizeof b.numerics, "%s", numerics);
@@ -122,7 +122,7 @@ void api_model_post(struct api_call *c) {
     }
     int r = c->rq->body_size == 0 ? err_set(&e, JF_E_PARSE, "the body is empty; the model's bytes are expected")
                                   : models_format(c->rq->body, c->rq->body_size, &format, &e);
-    r = r < 0 ? r : models_tool(c->a->models, &tool, &e);
+    r = r < 0 ? r : models_tool(c->a->models, NULL, &tool, &e);
     if (r == 0) {
         blob_id(c->rq->body, c->rq->body_size, m.id);
         if (!take_name(c, &m)) {

@@ -23,6 +23,7 @@ struct build {
     char dir[BLOB_PATH_SIZE], model[BLOB_PATH_SIZE + 64]; /* our folder; the model in it, under a name with its extension */
     json_t *doc;           /* what is stored of it */
     bool refused;          /* the model's fault, not the tool's */
+    const char *code;      /* of the cause; NULL: the error's own word */
     struct store_artefact firmware;
 };
 
@@ -163,6 +164,28 @@ static int take_image(struct build *x, const char *path, struct err *reterr) {
     return r;
 }
 
+/* Status 1 comes with whose fault it is: refused (the model's), toolchain, io. Without that it is the tool's. */
+static int judge_failure(struct build *x, const struct tool_end *end, const json_t *answer, struct err *reterr) {
+    const json_t *e = json_object_get(answer, "error");
+    const char *class = word(e, "class");
+    int r = end->signaled || end->code != 1 || !class[0] ? JF_E_PROTOCOL
+            : strcmp(class, "refused") == 0             ? JF_E_UNSUPPORTED
+            : strcmp(class, "toolchain") == 0           ? JF_E_GONE
+            : strcmp(class, "io") == 0                  ? JF_E_IO
+                                                        : JF_E_PROTOCOL;
+    if (r == JF_E_PROTOCOL) {
+        (void)tool_refusal(end, "jf-model", reterr);
+        return reterr->code = r;
+    }
+    x->refused = r == JF_E_UNSUPPORTED;
+    x->code = r == JF_E_GONE ? "toolchain" : NULL;
+    (void)err_set(reterr, r, "%s", word(e, "text"));
+    for (char *p = reterr->text; *p; p++) { /* a name out of the model, perhaps */
+        *p = (unsigned char)*p < ' ' || *p == 127 ? ' ' : *p;
+    }
+    return r;
+}
+
 static int compile(struct build *x, struct err *reterr) {
     char out[BLOB_PATH_SIZE + 16];
     struct tool_end end;
@@ -172,12 +195,7 @@ static int compile(struct build *x, struct err *reterr) {
                           x->b->numerics,          "--name",   x->name,     "--out",   out,              "--json", NULL};
     int r = run(x, argv, &end, &answer, reterr);
     if (r == 0 && (end.signaled || end.code != 0)) {
-        x->refused = !end.signaled && end.code == 1;
-        r = tool_refusal(&end, "jf-model", reterr);
-        const char *link = strstr(reterr->text, x->model); /* our folder's name means nothing to anybody */
-        if (link && link == reterr->text && strncmp(link + strlen(x->model), ": ", 2) == 0) {
-            memmove(reterr->text, link + strlen(x->model) + 2, strlen(link + strlen(x->model) + 2) + 1);
-        }
+        r = judge_failure(x, &end, answer, reterr);
     } else if (r == 0 && !json_is_object(answer)) {
         r = err_set(reterr, JF_E_PROTOCOL, "jf-model printed no JSON");
     } else if (r == 0 && (strcmp(word(answer, "model_sha256"), x->b->model + 7) != 0 ||
@@ -206,7 +224,7 @@ static int store_end(const struct build *x, int result, const struct err *why, s
                                   .doc = doc ? doc : "{}"};
     if (result < 0) {
         (void)snprintf(end.cause.cls, sizeof end.cause.cls, "%s", x->refused ? "job" : "infrastructure");
-        (void)snprintf(end.cause.code, sizeof end.cause.code, "%s", x->refused ? "model-refused" : err_word(result));
+        (void)snprintf(end.cause.code, sizeof end.cause.code, "%s", x->refused ? "model-refused" : x->code ? x->code : err_word(result));
         (void)snprintf(end.cause.text, sizeof end.cause.text, "%s", why->text);
         (void)snprintf(end.cause.part, sizeof end.cause.part, "%s", "model");
     }

@@ -12,8 +12,8 @@ struct build_env { /* borrowed */
     struct store *store;
     const struct tools *tools;
 };
-/* Runs the tools and stores the end: ready with a firmware, refused with the violations, or failed (the tool hung, died, or
- * said nothing that can be understood). Returns the stored state. JF_E_CANCELED: the daemon is ending, nothing was stored;
+/* Runs the tools and stores the end: ready with a firmware, refused with the violations, or failed (the tool hung, died,
+ * said nothing that can be understood, or blames the toolchain or the disk). Returns the stored state. JF_E_CANCELED: the daemon is ending, nothing was stored;
  * the store's errors. Blocks as long as two runs of a tool. */
 int build_run(const struct build_env *env, const struct store_build *b, struct err *reterr) JF_MUST_CHECK;
 /* Stores that it failed because the daemon ended too often under it. */

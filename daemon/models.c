@@ -16,11 +16,20 @@
 #include "daemon/build.h"
 
 #define VERSION_MS 5000
+#define KEY_MS 20000
+#define KEY_CHARS 16 /* 64 bits of the hash */
+
+struct board_tool {
+    const char *board_type; /* the configuration's */
+    char tool[STORE_HASH_SIZE];
+};
 
 struct models {
     struct models_env env;
     char tool[STORE_HASH_SIZE];
     char why[256]; /* tool "": why not */
+    struct board_tool *boards;
+    int n_boards;
     pthread_mutex_t lock;
     char at_work[SHOP_MAX_THREADS][STORE_ID_SIZE]; /* "" free */
 };
@@ -59,6 +68,40 @@ static void ask_version(struct models *m) {
     buf_done(&end.out);
 }
 
+/* The first KEY_CHARS of the key that jf-model prints, "" none: the build will say why. */
+static void ask_key(const struct models *m, const char *board_type, char out[KEY_CHARS + 2]) {
+    const char *argv[] = {m->env.tools->jf_model, "firmware", "--board", board_type, "--print-key", NULL};
+    const struct tool_spec spec = {.argv = argv, .deadline_ms = KEY_MS, .output_max = 256, .file_bytes = 1 << 16};
+    struct tool_end end;
+    int r = tool_run(&m->env.tools->env, &spec, &end, NULL);
+    const char *text = r == 0 && !end.signaled && end.code == 0 ? buf_str(&end.out) : NULL;
+    bool good = text && strspn(text, "0123456789abcdef") == 64;
+    (void)snprintf(out, KEY_CHARS + 2, good ? " %.16s" : "%s", good ? text : "");
+    buf_done(&end.out);
+}
+
+static int ask_keys(struct models *m, struct err *reterr) {
+    const struct conf *c = m->env.conf;
+    char key[KEY_CHARS + 2];
+    m->boards = calloc((size_t)c->n_benches + 1, sizeof *m->boards);
+    if (!m->boards) {
+        return err_set(reterr, JF_E_NOMEM, "no memory for the models");
+    }
+    for (int i = 0; i < c->n_benches && m->tool[0]; i++) {
+        int k = 0;
+        while (k < m->n_boards && strcmp(m->boards[k].board_type, c->benches[i].board_type) != 0) {
+            k++;
+        }
+        if (k == m->n_boards) {
+            struct board_tool *b = &m->boards[m->n_boards++];
+            b->board_type = c->benches[i].board_type;
+            ask_key(m, b->board_type, key);
+            (void)snprintf(b->tool, sizeof b->tool, "%.*s%s", (int)(sizeof b->tool - sizeof key), m->tool, key);
+        }
+    }
+    return 0;
+}
+
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *at) {
     (void)st;
     (void)type;
@@ -84,6 +127,11 @@ int models_new(const struct models_env *env, struct models **ret_m, struct err *
     (void)pthread_mutex_init(&m->lock, NULL);
     empty_folder(env->conf->data_dir);
     ask_version(m);
+    int r = ask_keys(m, reterr);
+    if (r < 0) {
+        models_free(m);
+        return r;
+    }
     *ret_m = m;
     return 0;
 }
@@ -91,12 +139,16 @@ int models_new(const struct models_env *env, struct models **ret_m, struct err *
 void models_free(struct models *m) {
     if (m) {
         (void)pthread_mutex_destroy(&m->lock);
+        free(m->boards);
         free(m);
     }
 }
 
-int models_tool(const struct models *m, const char **ret_tool, struct err *reterr) {
+int models_tool(const struct models *m, const char *board_type, const char **ret_tool, struct err *reterr) {
     *ret_tool = m->tool;
+    for (int i = 0; i < m->n_boards && board_type; i++) {
+        *ret_tool = strcmp(m->boards[i].board_type, board_type) == 0 ? m->boards[i].tool : *ret_tool;
+    }
     return m->tool[0] ? 0 : err_set(reterr, JF_E_UNSUPPORTED, "%s", m->why);
 }
 

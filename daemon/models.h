@@ -23,12 +23,15 @@ struct models_env { /* borrowed for its life */
     void (*ready)(void *user); /* any thread: jobs have got their firmware, or have failed */
     void *user;
 };
-/* Asks jf-model for its version (at most 5 s; main thread). Builds are kept apart by it and by the hash of the program.
- * Without a working jf-model this succeeds, and models_tool says why there is none. */
+/* Asks jf-model for its version, and for each board type of a bench for the key of its sources and compiler (at most 5 and
+ * 20 s each; main thread). Builds are kept apart by these and by the hash of the program: what a restart finds changed is
+ * compiled anew. Without a working jf-model this succeeds, and models_tool says why there is none; without a key builds
+ * are tried all the same, and say themselves what is missing. */
 int models_new(const struct models_env *env, struct models **ret_m, struct err *reterr) JF_MUST_CHECK;
 void models_free(struct models *m); /* the shop must be closed; NULL allowed */
-/* "jf-model 0.1.0 9f86d081884c7d65", part of a build's key. JF_E_UNSUPPORTED: there is no jf-model that works. */
-int models_tool(const struct models *m, const char **ret_tool, struct err *reterr) JF_MUST_CHECK;
+/* "jf-model 0.1.0 9f86d081884c7d65 51576b8b1a9ccb9b", part of a build's key; board_type NULL, or of no bench: without its
+ * last word. JF_E_UNSUPPORTED: there is no jf-model that works. */
+int models_tool(const struct models *m, const char *board_type, const char **ret_tool, struct err *reterr) JF_MUST_CHECK;
 /* Any thread: something was set to compiling, or a restart left something so. JF_E_FULL: it stays in the store and goes on
  * with the next call. */
 int models_kick(struct models *m, struct err *reterr) JF_MUST_CHECK;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """jf-trace and jf-model without their work, for tests of the daemon alone. What jf-trace does is asked of the override glitch_s, what
-jf-model does of the model's own bytes ("TFL3 do:WORD ..."): see DEEDS. Each run is noted in $FAKE_TOOL_LOG; the deed "gate" ends once the file $FAKE_TOOL_GATE is there, so that no test depends on how long something takes."""
+jf-model does of the model's own bytes ("TFL3 do:WORD ..."): see DEEDS. --print-key prints $FAKE_TOOL_KEY. Each run is noted in $FAKE_TOOL_LOG; the deed "gate" ends once the file $FAKE_TOOL_GATE is there, so that no test depends on how long something takes."""
 import hashlib
 import json
 import os
@@ -13,6 +13,14 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from farm import elf  # noqa: E402
 
 DEEDS = {1: "hang", 2: "die", 3: "garbage", 4: "memory", 5: "refuse", 6: "flood", 7: "gate", 8: "stubborn"}
+
+
+def blame(class_, text):
+    """The end of a run that failed, as `jf-model firmware --json` tells it."""
+    if sys.argv[1] == "firmware":
+        print(json.dumps({"error": {"class": class_, "code": "unsupported", "text": text}}))
+    print(f"jf-tool: {text}", file=sys.stderr)
+    sys.exit(1)
 
 
 def misbehave(deed):
@@ -30,10 +38,14 @@ def misbehave(deed):
             hog = bytearray(8 << 30)
             print(len(hog))
         except MemoryError:
-            print("jf-tool: out of memory", file=sys.stderr)
+            blame("refused", "out of memory")
         sys.exit(1)
     elif deed == "refuse":
-        print("jf-tool: the thing is not to its taste\x1b[31m", file=sys.stderr)
+        blame("refused", "the thing is not to its taste\x1b[31m")
+    elif deed in ("toolchain", "io"):
+        blame(deed, f"the {deed} is at fault")
+    elif deed == "mute":
+        print("jf-tool: not said whose fault", file=sys.stderr)
         sys.exit(1)
     elif deed == "flood":
         sys.stdout.write("x" * (40 << 20))
@@ -90,6 +102,9 @@ def main():
     if os.environ.get("FAKE_TOOL_LOG"):
         with open(os.environ["FAKE_TOOL_LOG"], "a", encoding="utf-8") as f:
             f.write(" ".join(argv) + "\n")
+    if "--print-key" in argv:
+        print(os.environ.get("FAKE_TOOL_KEY", "0" * 64))
+        return 0
     if argv[0] == "analyse":
         return analyse(argv)
     return model(argv) if argv[0] in ("check", "firmware") else 2

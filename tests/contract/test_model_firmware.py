@@ -87,6 +87,43 @@ def refused(t, top):
         t.check(code == 1 and not out and all(w in err for w in words) and err.count("\n") == 1 and not place.left(), name, (code, out, err, place.left()))
 
 
+def classes(t, top):
+    """With --json a failure is an object on stdout too, which says whose fault it is."""
+    for name, args, env, want in (("no compiler", ("--board", BOARD), {"PATH": "/nonexistent"}, "toolchain"), ("no such board", ("--board", "toaster"), {}, "toolchain"),
+                                  ("an image that cannot be written", ("--board", BOARD, "--out", os.path.join(top, "no", "folder")), {}, "io")):
+        place = Place(top, "class-" + name.replace(" ", "-"))
+        code, out, err = place.run(*args, "--json", env=env)
+        said = json.loads(out or "{}").get("error", {})
+        t.check(code == 1 and said.get("class") == want and said["text"] in err and not place.left(), f"{name}: {want}", (code, out, err))
+
+
+def keys(t, top):
+    """--print-key: another header, another compiler, another board is another key; a model is none of it."""
+    def key(*args, env=None):
+        p = subprocess.run([MODEL_TOOL, "firmware", "--print-key", "--board", *args], env=dict(os.environ, TMPDIR=tmp, **(env or {})), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        return p.stdout.decode().strip() if p.returncode == 0 else p.stderr.decode()
+
+    tmp, copy, fake = (os.path.join(top, d) for d in ("key-tmp", "key-copy", "key-fake"))
+    os.mkdir(tmp)
+    os.mkdir(fake)
+    shutil.copytree(os.path.join(ROOT, "firmware"), copy)
+    one = key(BOARD)
+    t.check(len(one) == 64 and key(BOARD) == one and json.loads(key(BOARD, "--json")) == {"board": BOARD, "key": one} and key(BOARD, "--firmware-dir", copy) == one, "a key, the same for the same sources", one)
+    with open(os.path.join(copy, "models", "more.tflite"), "wb") as f:
+        f.write(b"x")
+    t.check(key(BOARD, "--firmware-dir", copy) == one, "a model more: the same key")
+    with open(os.path.join(copy, "runtime", "jf_model.h"), "a", encoding="ascii") as f:
+        f.write("\n")
+    two = key(BOARD, "--firmware-dir", copy)
+    with open(os.path.join(fake, "arm-none-eabi-gcc"), "w", encoding="ascii") as f:
+        f.write(f"#!/bin/sh\ncase \"$*\" in *' --version') echo 'arm-none-eabi-gcc 99';; *) exec {shutil.which('arm-none-eabi-gcc')} \"$@\";; esac\n")
+    os.chmod(os.path.join(fake, "arm-none-eabi-gcc"), 0o755)
+    three = key(BOARD, env={"PATH": f"{fake}:{os.environ['PATH']}"})
+    four = key("qemu-mps2-an500")
+    t.check(len({one, two, three, four}) == 4 and {len(k) for k in (two, three, four)} == {64}, "another header, another compiler, another board: another key", (one, two, three, four))
+    t.check("not installed" in key(BOARD, env={"PATH": "/nonexistent"}) and not os.listdir(tmp), "no compiler, no key; nothing is left", key(BOARD, env={"PATH": "/nonexistent"}))
+
+
 def too_large(t, top):
     """More input than the protocol's buffer holds: refused when it is built, not by a mute board."""
     model = fm.Model()
@@ -96,9 +133,9 @@ def too_large(t, top):
     path = os.path.join(top, "large.tflite")
     with open(path, "wb") as f:
         f.write(model.bytes([x], [y]))
-    p = subprocess.run([MODEL_TOOL, "firmware", path, "--board", BOARD, "--out", place.out], env=place.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    p = subprocess.run([MODEL_TOOL, "firmware", path, "--board", BOARD, "--out", place.out, "--json"], env=place.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                        stderr=subprocess.PIPE, timeout=150, check=False)
-    t.check(p.returncode == 1 and b"input of the model larger than the harness holds" in p.stderr and not place.left(), "more input than the harness holds", p.stderr)
+    t.check(p.returncode == 1 and b"input of the model larger than the harness holds" in p.stderr and json.loads(p.stdout)["error"]["class"] == "refused" and not place.left(), "more input than the harness holds: the model's fault", (p.stdout, p.stderr))
 
 
 def planted(t, top):
@@ -125,10 +162,11 @@ def planted(t, top):
         old = os.path.join(place.out, "ad01.elf")
         with open(old, "w", encoding="ascii") as f:
             f.write("old")
-        code, out, err = place.run("--board", BOARD, "--firmware-dir", d)
+        code, out, err = place.run("--board", BOARD, "--firmware-dir", d, "--json")
         with open(old, encoding="ascii") as f:
             kept = f.read()
-        t.check(code == 1 and not out and all(w in err for w in words) and err.count("\n") == 1 and kept == "old" and place.left() == ["ad01.elf"], name, (code, out, err))
+        whose = json.loads(out or "{}").get("error", {}).get("class")
+        t.check(code == 1 and whose == ("refused" if "too little" in name else "toolchain") and all(w in err for w in words) and err.count("\n") == 1 and kept == "old" and place.left() == ["ad01.elf"], name, (code, out, err))
 
 
 def recipe(t, top):
@@ -181,6 +219,8 @@ def main():
         digest = image(t, top)
         installed(t, top, digest)
         refused(t, top)
+        classes(t, top)
+        keys(t, top)
         too_large(t, top)
         planted(t, top)
         recipe(t, top)

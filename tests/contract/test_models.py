@@ -3,11 +3,15 @@
 """Models in a job: uploaded, compiled once for all by a jf-model that misbehaves in every way a child can, refused with the violations, resumed after kill -9."""
 import contextlib
 import os
+import shutil
 import signal
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from farm import BUILD, ROOT, Farm, Tap  # noqa: E402
+
+sys.path.insert(0, os.path.join(ROOT, "tests", "replay"))
+import onnxmodel as ox  # noqa: E402
 
 tap = Tap()
 TOOL = os.path.join(ROOT, "tests", "contract", "fake_tool.py")
@@ -99,7 +103,7 @@ def refused(farm):
         m = post(farm, words + " check2:x do2:x")[1]
         m = settled(farm, m["id"])
         b = m["builds"][0]
-        tap.check(m["state"] == b["state"] == "refused" and b["cause"]["code"] == code and b["cause"]["class"] == "job" and text in b["cause"]["text"] and len(b["violations"]) == violations and b["firmware"] is None, f"{words}: refused, and why", m)
+        tap.check(m["state"] == b["state"] == "refused" and b["cause"]["code"] == code and b["cause"]["class"] == "job" and text in b["cause"]["text"] and "\x1b" not in b["cause"]["text"] and len(b["violations"]) == violations and b["firmware"] is None, f"{words}: refused, and why", m)
         status, doc = job(farm, m["id"])
         tap.check(status == 422 and doc["pointer"] == "/model" and text in doc["detail"], f"{words}: a job that names it is refused with the same sentence", (status, doc))
     gate(farm, False)
@@ -112,9 +116,26 @@ def refused(farm):
     tap.check(any(e["type"] == "model.build" and e.get("state") == "refused" and m["id"] in e["text"] for e in events), "an event says so")
 
 
+def key(farm, model):
+    """Sources of the firmware or a compiler that changed while the daemon was away: what was compiled with the old ones serves nobody any more."""
+    before = farm.api("GET", f"/models/{model}")[1]["builds"]
+    farm.stop()
+    farm.start(**farm.extra, FAKE_TOOL_KEY="1" * 64)
+    farm.ready("scope-a", "scope-b", "ppk2-c")
+    old = len(runs_of(farm, model))
+    done = farm.wait(job(farm, model)[1]["id"])
+    builds = [b for b in farm.api("GET", f"/models/{model}")[1]["builds"] if b["tool"].endswith(" " + "1" * 16)]
+    tap.check(all(b["tool"].endswith(" " + "0" * 16) for b in before) and done["state"] == "done" and len(builds) == 1 and len(runs_of(farm, model)) == old + 1, "with other sources or another compiler a model is compiled again", (before, builds, done))
+    farm.stop()
+    farm.start(**farm.extra)
+    farm.ready("scope-a", "scope-b", "ppk2-c")
+    tap.check(farm.wait(job(farm, model)[1]["id"])["state"] == "done" and len(runs_of(farm, model)) == old + 1, "with the old ones again the old image serves")
+
+
 def tool_at_fault(farm):
     faults = (("do:die", "protocol-error", "signal 11"), ("do:garbage", "protocol-error", "no JSON"), ("do:flood", "too-large", "prints more than"), ("do:other", "protocol-error", "something else"),
-                              ("do:noimage", "malformed", "ELF"), ("check:die", "protocol-error", "signal 11"), ("do:hang", "timeout", "within 4 s"), ("do:stubborn", "timeout", "within 4 s"))
+                              ("do:noimage", "malformed", "ELF"), ("check:die", "protocol-error", "signal 11"), ("do:toolchain", "toolchain", "the toolchain is at fault"), ("do:io", "io-error", "the io is at fault"),
+                              ("do:mute", "protocol-error", "not said whose fault"), ("do:hang", "timeout", "within 4 s"), ("do:stubborn", "timeout", "within 4 s"))
     posted = [post(farm, words)[1]["id"] for words, _, _ in faults]
     for (words, code, text), model in zip(faults, posted):
         m = settled(farm, model)
@@ -180,6 +201,38 @@ def no_tool():
         tap.check(status == 422 and "no-such-program" in doc["detail"] and f.api("GET", "/models")[1]["items"] == [], "without a jf-model: a clear sentence, nothing stored", (status, doc))
 
 
+def onnx(op):
+    """[1, 8] int8 in QDQ form, through one operator of one input."""
+    m = ox.Model("input", ox.FLOAT, [1, 8])
+    x = m.dequantize(m.quantize("input", 0.5, 0), 0.5, 0)
+    m.output(m.dequantize(m.quantize(m.op(op, [x]), 0.25, -128), 0.25, -128), ox.FLOAT, [1, 8])
+    return m.bytes()
+
+
+def onnx_models():
+    """The real jf-model: an ONNX file that was uploaded has no name, and is known by its content."""
+    with Farm(options=f"  jf_model: {BUILD}/jf-model\n") as f:
+        f.start(JOULEFARM_FIRMWARE_DIR=os.path.join(ROOT, "firmware"))
+        status, m = f.api("POST", "/models?name=relu", onnx("Relu"))
+        tap.check(status == 201 and m["format"] == "onnx", "an ONNX model", (status, m))
+        m = settled(f, m["id"], 60)
+        if shutil.which("arm-none-eabi-gcc"):
+            b = m["builds"][0]
+            tap.check(m["state"] == "ready" and b["kernels"] == "dsp" and f.api("GET", f"/firmware/{b['firmware']}")[1]["model"] == m["id"] and len(b["tool"].split()[-1]) == 16, "it is compiled", m)
+        else:
+            tap.check(m["state"] == "failed" and m["builds"][0]["cause"]["code"] == "toolchain", "no cross compiler: failed, not refused", m)
+        m = settled(f, f.api("POST", "/models", onnx("Erf"))[1]["id"], 60)
+        b = m["builds"][0]
+        tap.check(m["state"] == "refused" and "Erf" in b["cause"]["text"] and b["cause"]["class"] == "job", "an operator that is not translated: refused, and which", m)
+        m = settled(f, f.api("POST", "/models", onnx("Relu")[:-20])[1]["id"], 60)
+        tap.check(m["state"] == "refused", "one that is cut off: refused", m)
+    with Farm(options=f"  jf_model: {BUILD}/jf-model\n") as f:
+        f.start(JOULEFARM_FIRMWARE_DIR=os.path.join(f.dir, "nothing"))
+        m = settled(f, f.api("POST", "/models", onnx("Relu"))[1]["id"], 60)
+        b = m["builds"][0]
+        tap.check(m["state"] == "failed" and b["cause"]["code"] == "toolchain" and b["cause"]["class"] == "infrastructure" and "runtime/jf_model.h" in b["cause"]["text"], "no firmware sources: failed, not refused", m)
+
+
 @contextlib.contextmanager
 def farm_of(deadline_s):
     with Farm(options=f"  jf_trace: {TOOL}\n  jf_model: {TOOL}\n  tool_deadline_s: {deadline_s}\n  tool_memory_mib: 1024\n  tool_threads: 2\n") as f:
@@ -193,9 +246,11 @@ def farm_of(deadline_s):
 with farm_of(60) as f:
     first = ready(f)
     refused(f)
+    key(f, first["id"])
     bad_input(f, first["id"])
     restart(f)
 with farm_of(4) as f:
     tool_at_fault(f)
 no_tool()
+onnx_models()
 sys.exit(tap.done())
