@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -91,6 +92,48 @@ static void write_many(const char *path, bool finish) {
         ok(trace_writer_close(w, &sum, &e), &e);
     else
         trace_writer_abort(w);
+}
+
+static int touch(void *user, const struct measure_block *b) {
+    *(int64_t *)user += b->count;
+    return 0;
+}
+
+/* Writing and reading take less than 64 MiB whatever the length: 30 million samples are 120 MB of floats. First of its program, so that the peak is its own. */
+static void memory_is_bounded(void **state) {
+    (void)state;
+    enum { STEP = 10000, STEPS = 3000 };
+    static float x[STEP];
+    struct err e = {0};
+    struct trace_writer *w;
+    struct trace_reader *r;
+    struct trace_summary sum;
+    struct trace_stats st;
+    struct measure_source src;
+    struct rusage peak;
+    json_t *view;
+    uint64_t seed = 5;
+    int64_t seen = 0;
+    const struct trace_header h = {.period_s = 1e-5, .voltage_v = 3};
+    for (int i = 0; i < STEP; i++)
+        x[i] = (float)(next_random(&seed) % 4000) * 1e-5f;
+    ok(trace_writer_open(path_of("long"), &h, &w, &e), &e);
+    for (int64_t k = 0; k < STEPS; k++)
+        ok(trace_writer_block(w, &(struct measure_block){.first = k * STEP, .count = STEP, .current_a = x}, &e), &e);
+    ok(trace_writer_close(w, &sum, &e), &e);
+    ok(trace_reader_open(path_of("long"), &r, &e), &e);
+    trace_reader_source(r, &src);
+    ok(src.each(src.self, 0, (int64_t)STEP * STEPS, ~0u, touch, &seen, &e), &e);
+    ok(trace_stats(r, 1.234567, 298.7654321, &st, &e), &e);
+    ok(trace_view(r, (double)NAN, (double)NAN, 2000, &view, &e), &e);
+    json_decref(view);
+    trace_reader_close(r);
+    assert_int_equal(seen, (int64_t)STEP * STEPS);
+    assert_int_equal(getrusage(RUSAGE_SELF, &peak), 0);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    assert_true(peak.ru_maxrss < 64 * 1024); /* KiB */
+#endif
+    (void)unlink(path_of("long"));
 }
 
 static bool hole(int64_t n) {
@@ -412,7 +455,7 @@ static void long_holes_are_short_work(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(memory_is_bounded),
         cmocka_unit_test(many_chunks_are_found_again),   cmocka_unit_test(without_its_end_it_holds_the_same), cmocka_unit_test(damaged_pages_are_rebuilt),
         cmocka_unit_test(page_and_chunk_together),       cmocka_unit_test(quiet_spans_keep_their_digits),     cmocka_unit_test(floats_round_trip),
         cmocka_unit_test(long_holes_are_short_work),
