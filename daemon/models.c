@@ -87,18 +87,20 @@ static int ask_keys(struct models *m, struct err *reterr) {
     if (!m->boards) {
         return err_set(reterr, JF_E_NOMEM, "no memory for the models");
     }
+    int n = 0;
     for (int i = 0; i < c->n_benches && m->tool[0]; i++) {
         int k = 0;
-        while (k < m->n_boards && strcmp(m->boards[k].board_type, c->benches[i].board_type) != 0) {
+        while (k < n && strcmp(m->boards[k].board_type, c->benches[i].board_type) != 0) {
             k++;
         }
-        if (k == m->n_boards) {
-            struct board_tool *b = &m->boards[m->n_boards++];
+        if (k == n) {
+            struct board_tool *b = &m->boards[n++];
             b->board_type = c->benches[i].board_type;
             ask_key(m, b->board_type, key);
             (void)snprintf(b->tool, sizeof b->tool, "%.*s%s", (int)(sizeof b->tool - sizeof key), m->tool, key);
         }
     }
+    m->n_boards = n;
     return 0;
 }
 
