@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * POST /results/{id}/reanalyze. The analysis is a child's, on a thread of the shop: an HTTP thread must neither read
  * traces of any size nor be missing while one is read. It waits for the answer at most WAIT_MS, and only while half of the
- * pool is free; then it says 202, and the event result.created or reanalysis.failed tells the end. */
+ * pool is free; then it says 202, and the event result.created or reanalysis.failed tells the end.
+ * An order lives in memory alone: a daemon that is killed forgets it, and the client asks again. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -232,12 +232,27 @@ def answered(farm, doc):
             tap.check(status == 200 and head["Content-Type"].split(";")[0] in types, f"described and there: {path}", (status, head))
 
 
+def walk_keys(farm, doc):
+    """An Idempotency-Key of 256 bytes is refused by exactly the requests whose description has the header."""
+    wrong = []
+    for path, item in doc["paths"].items():
+        if "post" in item:
+            described = any(p["name"] == "Idempotency-Key" for p in item["post"].get("parameters", []))
+            kind = next(iter(item["post"].get("requestBody", {}).get("content", {})), None)
+            at = re.sub(r"\{[a-z]+\}", "01a1fd9a-924e-7013-97de-083e4afeb743", path)
+            _, _, raw = farm.request("POST", at, b"x" if kind else None, {"Idempotency-Key": "k" * 256, **({"Content-Type": kind} if kind else {})})
+            if described != (json.loads(raw).get("pointer") == "#Idempotency-Key"):
+                wrong.append((path, described, raw[:200]))
+    tap.check(not wrong, "Idempotency-Key is described where it counts, and only there", wrong)
+
+
 def walk(farm):
     status, doc = farm.api("GET", "/openapi.json")
     tap.check(status == 200 and doc["openapi"].startswith("3.1") and len(doc["paths"]) > 30, "openapi.json is served")
     answered(farm, doc)
     walk_bodies(farm, doc)
     walk_paths(farm, doc)
+    walk_keys(farm, doc)
     walk_hosts(farm, doc)
     walk_big(farm, doc)
     walk_raw(farm)

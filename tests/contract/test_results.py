@@ -3,8 +3,10 @@
 """Results that come from results: analysed again (with a jf-trace that misbehaves in every way a child can), compared, filtered by origin. Nothing is
 ever overwritten, and a request that waits for a child is not missed by others."""
 import contextlib
+import http.client
 import json
 import os
+import signal
 import sys
 import threading
 
@@ -74,6 +76,13 @@ def refusals(farm, source):
     tap.check(not [c for c in farm.processes().values() if "fake_tool" in c], "no child is left", farm.processes())
 
 
+def began(farm):
+    """Analyses so far."""
+    with contextlib.suppress(FileNotFoundError), open(farm.tool_log, encoding="utf-8") as f:
+        return len([line for line in f.read().splitlines() if line.startswith("analyse")])
+    return 0
+
+
 def many(farm, source):
     """More analyses than may be waited for, none of which ends before the gate opens: who is not waited for is told 202 before that, others are answered meanwhile."""
     waited = []
@@ -81,15 +90,10 @@ def many(farm, source):
     def ask():
         return farm.api("POST", f"/results/{source['id']}/reanalyze", {"set": {"glitch_s": 0.07}})
 
-    def began():
-        with contextlib.suppress(FileNotFoundError), open(farm.tool_log, encoding="utf-8") as f:
-            return len(f.read().splitlines())
-        return 0
-
     threads = [threading.Thread(target=lambda: waited.append(ask())) for _ in range(THREADS // 2)]
     for i, t in enumerate(threads):
         t.start()
-        farm.until(lambda n=i + 1: began() == n)
+        tap.check(farm.until(lambda n=i + 1: began(farm) == n), f"analysis {i + 1} began", began(farm))
     told = [ask() for _ in range(4)]
     versions = [farm.api("GET", "/version")[0] for _ in range(5)]
     tap.check(not waited and [a[0] for a in told] == [202] * 4 and versions == [200] * 5, "analyses that do not end: half of the pool waits for some, for the others the answer is 202, other requests are answered", (waited, told, versions))
@@ -125,11 +129,36 @@ def compare(farm, a, b, made):
     tap.check(farm.api("GET", f"/compare?results={a['id']},{nobody}")[0] == 404, "no such result to compare")
 
 
+def killed(farm, source):
+    """An analysis is not resumed: the daemon that is killed under it leaves nothing, and whoever asks again gets it, with the same key once."""
+    os.unlink(farm.gate)
+    path, body, key = f"/results/{source['id']}/reanalyze", {"set": {"glitch_s": 0.07}}, {"Idempotency-Key": "killed"}
+    answer = []
+
+    def ask():
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            answer.append(farm.api("POST", path, body, key))
+
+    before, runs = farm.api("GET", "/results?limit=500")[1]["items"], began(farm)
+    t = threading.Thread(target=ask)
+    t.start()
+    farm.until(lambda: began(farm) > runs)
+    farm.stop(signal.SIGKILL)
+    t.join()
+    tap.check(farm.until(lambda: not [c for c in farm.processes().values() if "fake_tool" in c]), "kill -9: the child goes with the daemon", farm.processes())
+    open(farm.gate, "w").close()
+    farm.start(**farm.extra)
+    tap.check(not answer and farm.api("GET", "/results?limit=500")[1]["items"] == before, "kill -9 while it analyses: no answer, nothing stored", answer)
+    one, two = (farm.api("POST", path, body, key) for _ in range(2))
+    tap.check(one[0] == two[0] == 201 and one[1]["id"] == two[1]["id"] and len(farm.api("GET", "/results?limit=500")[1]["items"]) == len(before) + 1, "asked again with the same key: one result", (one, two))
+
+
 @contextlib.contextmanager
 def farm_of(deadline_s):
     with Farm(options=options(deadline_s)) as f:
         f.tool_log, f.gate = os.path.join(f.dir, "tool.log"), os.path.join(f.dir, "gate")
-        f.start(FAKE_TOOL_LOG=f.tool_log, FAKE_TOOL_GATE=f.gate)
+        f.extra = {"FAKE_TOOL_LOG": f.tool_log, "FAKE_TOOL_GATE": f.gate}
+        f.start(**f.extra)
         f.ready("scope-a", "scope-b", "ppk2-c")
         yield f
 
@@ -146,5 +175,7 @@ with farm_of(4) as f:
     refusals(f, first)
     compare(f, first, second, results)
 with farm_of(60) as f:
-    many(f, measured(f))
+    first = measured(f)
+    many(f, first)
+    killed(f, first)
 sys.exit(tap.done())

@@ -110,7 +110,7 @@ static void board_infer(struct rig *r, unsigned n, unsigned w) {
 }
 
 static void board_command(struct rig *r, const char *cmd) {
-    unsigned n, w;
+    unsigned n, w, hold;
     if (sscanf(cmd, "infer %u %u", &n, &w) == 2) {
         board_infer(r, n, w);
     } else if (r->plain && strncmp(cmd, "jf", 2) == 0) {
@@ -122,7 +122,10 @@ static void board_command(struct rig *r, const char *cmd) {
     } else if (strncmp(cmd, "jf markers", 10) == 0) {
         edge(r, 1);
         say(r, strstr(cmd, "mlperf") ? "m-jf-markers-[mlperf,1000]\r\nm-ready\r\n" : "m-jf-markers-[phases,1000]\r\nm-ready\r\n");
-    } else if (sscanf(cmd, "jf hold %u", &r->hold_us) == 1) {
+    } else if (sscanf(cmd, "jf hold %u", &hold) == 1) {
+        (void)pthread_mutex_lock(&r->lock);
+        r->hold_us = hold;
+        (void)pthread_mutex_unlock(&r->lock);
         say(r, "m-ready\r\n");
     } else if (strcmp(cmd, "name") == 0) {
         say(r, "m-name-dut-[fake]\r\nm-ready\r\n");

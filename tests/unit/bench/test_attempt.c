@@ -379,7 +379,10 @@ static void test_grid_too_coarse(void **state) {
         if (r != cases[i].want || !strstr(e.text, cases[i].words)) {
             fail_msg("case %zu: %d, %s", i, r, e.text);
         }
-        assert_int_equal(l.rig.hold_us, cases[i].hold_us);
+        (void)pthread_mutex_lock(&l.rig.lock);
+        unsigned hold = l.rig.hold_us;
+        (void)pthread_mutex_unlock(&l.rig.lock);
+        assert_int_equal(hold, cases[i].hold_us);
         assert_int_equal(l.out.results, r == 0);
         assert_int_equal(l.out.faults, r < 0);
         assert_true(l.out.safe);
