@@ -257,20 +257,6 @@ static void show_stages(const json_t *r) {
     show_table_free(t);
 }
 
-static void show_reasons(const json_t *r) {
-    static const char *const lists[] = {"reasons", "notes"};
-    for (size_t k = 0; k < 2; k++) {
-        size_t i;
-        const json_t *x;
-        json_array_foreach(json_object_get(r, lists[k]), i, x) {
-            const char *code = json_is_string(x) ? json_string_value(x) : show_text(x, "code");
-            char text[512];
-            (void)snprintf(text, sizeof text, "%-9s %s: %s", k == 0 ? "reason" : "note", code, json_is_string(x) ? "" : show_text(x, "text"));
-            printf("%s\n", show_clean(text));
-        }
-    }
-}
-
 /* Which ranges were used, and what stands beside the raw figure. */
 static void show_quality(const json_t *r) {
     const json_t *shares = json_object_get(json_object_get(r, "quality"), "range_share");

@@ -111,6 +111,20 @@ static int print_windows(struct client *c, const char *id) {
     return EXIT_OK;
 }
 
+/* Why the verdict is what it is. */
+static int print_reasons(struct client *c, const char *id) {
+    char path[128];
+    struct err e = {0};
+    json_t *doc = NULL;
+    (void)snprintf(path, sizeof path, "/results/%.60s", id);
+    if (client_json(c, "GET", path, NULL, &doc, &e) < 0) {
+        return cmd_fail(&e);
+    }
+    show_reasons(doc);
+    json_decref(doc);
+    return EXIT_OK;
+}
+
 static int import_one(struct client *c, const char *path, bool json) {
     struct err e = {0};
     struct buf b;
@@ -132,6 +146,7 @@ static int import_one(struct client *c, const char *path, bool json) {
             printf("result    %s   verdict %s\nmedian    %.3f uJ per inference\n", show_text(item, "id"), show_text(item, "verdict"),
                    show_number(item, "energy_per_inference_j") * 1e6);
             code = print_windows(c, show_text(item, "id"));
+            code = code == EXIT_OK ? print_reasons(c, show_text(item, "id")) : code;
         }
     }
     json_decref(doc);

@@ -169,3 +169,17 @@ void show_json(const json_t *doc) {
     json_dumpf(doc, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
     putchar('\n');
 }
+
+void show_reasons(const json_t *result) {
+    static const char *const lists[] = {"reasons", "notes"};
+    for (size_t k = 0; k < 2; k++) {
+        size_t i;
+        const json_t *x;
+        json_array_foreach(json_object_get(result, lists[k]), i, x) {
+            const char *code = json_is_string(x) ? json_string_value(x) : show_text(x, "code");
+            char text[512];
+            (void)snprintf(text, sizeof text, "%-9s %s: %s", k == 0 ? "reason" : "note", code, json_is_string(x) ? "" : show_text(x, "text"));
+            printf("%s\n", show_clean(text));
+        }
+    }
+}

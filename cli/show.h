@@ -26,6 +26,9 @@ void show_table_print(const struct show_table *t); /* stdout; on a terminal the 
 int show_columns(void); /* of the terminal on stdout; 0: it is none */
 void show_table_free(struct show_table *t);
 
+/* A line for each reason and note of a result's document. */
+void show_reasons(const json_t *result);
+
 /* Indented JSON on stdout, as --json prints it. */
 void show_json(const json_t *doc);
 

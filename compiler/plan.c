@@ -144,9 +144,10 @@ static int by_end(const void *pa, const void *pb) {
     return a->from != b->from ? b->from - a->from : by_size(pa, pb);
 }
 
+/* The lower first: what is placed higher then finds its place, or a lower one. At the same place the one made in the other's memory is the lower. */
 static int by_wish(const void *pa, const void *pb) {
     const struct slot *a = pa, *b = pb;
-    return a->wish != b->wish ? (a->wish < b->wish ? -1 : 1) : by_size(pa, pb);
+    return a->wish != b->wish ? (a->wish < b->wish ? -1 : 1) : by_time(pb, pa);
 }
 
 /* --- neighbours in time: slots in the order of by_time; s[0] before s[1] ------------------------------------------------------ */

@@ -73,7 +73,7 @@ def figures(folder):
 def stored(farm, folder, volts):
     energy, duration, median = figures(folder)
     p = client(farm, "import", folder)
-    tap.check(p.returncode == 0 and all(f"{e:.3f} uJ" in p.stdout for e in energy) and f"{median:.3f} uJ per inference" in p.stdout, f"joulefarm import {os.path.basename(folder)} prints every window", p.stdout + p.stderr)
+    tap.check(p.returncode == 0 and all(f"{e:.3f} uJ" in p.stdout for e in energy) and f"{median:.3f} uJ per inference" in p.stdout and "reason    voltage-stated: " in p.stdout, f"joulefarm import {os.path.basename(folder)} prints every window, and why it is suspect", p.stdout + p.stderr)
     rid = re.search(r"result +(\S+)", p.stdout).group(1)
     r = farm.api("GET", f"/results/{rid}")[1]
     tap.check(r["origin"] == "imported" and r["verdict"] == "suspect" and r["job"] is r["attempt"] is r["bench"] is None and r["provenance"]["origin"] == "imported", "its origin is imported, and it has no job", r)

@@ -28,12 +28,12 @@ RATE_ERROR = 100e-6
 SKEW_S = 0.04
 
 
-def config(directory):
+def config(directory, benches):
     """The demo's PPK2 bench and its first oscilloscope bench, each with one marker line of its own and a logic analyzer."""
     with open(os.path.join(ROOT, "config", "demo.yaml"), encoding="utf-8") as f:
         head, *items = f.read().split("\n  - name: ")
     out = [head]
-    for name, letter in (("scope-a", "A"), ("ppk2-c", "C")):
+    for name, letter in ((n, {"scope-a": "A", "ppk2-c": "C"}[n]) for n in benches):
         item = next(i for i in items if i.startswith(name))
         assert item.count("markers: [D0, D1, D2, D3, D4]") == 1
         item = item.replace("markers: [D0, D1, D2, D3, D4]", "markers: [D0]").rstrip()
@@ -139,8 +139,9 @@ def main():
     tap = Tap()
     seconds = float(os.environ.get("JF_ALIGN_S", "0"))
     windows, window_s = (5, max(1.0, seconds / 5 - 1.5)) if seconds else (3, 0.5)
+    benches = ("ppk2-c",) if seconds else ("ppk2-c", "scope-a")
     with tempfile.TemporaryDirectory(prefix="jf-two-") as directory:
-        lab = Lab(directory, ("ppk2-c",) if seconds else ("ppk2-c", "scope-a"), config=config(directory), extra=("--logic",))
+        lab = Lab(directory, benches, config=config(directory, benches), extra=("--logic",))
         try:
             bench = lab.benches["ppk2-c"]
             bench.control(cmd="profile", set={"rate_error": -15e-6})
