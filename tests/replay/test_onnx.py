@@ -98,7 +98,7 @@ def mlperf(t, folder):
         with open(f"{ROOT}/firmware/models/{name}.tflite", "rb") as f:
             data = f.read()
         for kind, word in ((ox.INT8, "int8"), (ox.UINT8, "uint8")):
-            path = f"{folder}/{name}.onnx"
+            path = f"{folder}/{name}" + (".onnx" if kind == ox.UINT8 else "")  # known by its content
             with open(path, "wb") as f:
                 f.write(Converter(data, kind).m.bytes())
             got = []
