@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -64,3 +66,17 @@ int file_write_all(int fd, const void *bytes, size_t n) {
     }
     return 0;
 }
+
+static int remove_any(const char *path, const struct stat *st, int type, struct FTW *at) {
+    (void)st;
+    (void)type;
+    (void)at;
+    (void)remove(path);
+    return 0;
+}
+
+static int remove_inner(const char *path, const struct stat *st, int type, struct FTW *at) { return at->level > 0 ? remove_any(path, st, type, at) : 0; }
+
+void file_tree_remove(const char *path) { (void)nftw(path, remove_any, 8, FTW_DEPTH | FTW_PHYS); }
+
+void file_tree_empty(const char *path) { (void)nftw(path, remove_inner, 8, FTW_DEPTH | FTW_PHYS); }

@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <limits.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -40,14 +39,6 @@ struct build {
     char map[PATH_MAX + 32], model[64], in_n[40], out_n[40], script[160];
     struct toolchain_job jobs[MAX_SOURCES], link;
 };
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *at) {
-    (void)st;
-    (void)type;
-    (void)at;
-    (void)remove(path);
-    return 0;
-}
 
 static int make_dir(struct build *b, struct err *reterr) {
     const char *tmp = getenv("TMPDIR");
@@ -319,7 +310,7 @@ static int compile(struct build *b, struct firmware_report *r, struct err *reter
         read_usage(b->q->board, text, r);
         code = deliver(b, r, reterr);
     }
-    (void)nftw(b->dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS); /* before a pending signal may end the process */
+    file_tree_remove(b->dir); /* before a pending signal may end the process */
     toolchain_done(&t);
     return code;
 }
@@ -338,7 +329,7 @@ int firmware_build(const struct firmware_request *q, struct firmware_report *ret
     if (r == 0) {
         r = compile(b, &report, reterr);
     } else if (b->dir[0]) {
-        (void)nftw(b->dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+        file_tree_remove(b->dir);
     }
     free(b);
     if (r == 0) {

@@ -2,7 +2,6 @@
  * The key of a board's builds (compiler/firmware.h): what an image depends on besides model and options. */
 #include <dirent.h>
 #include <errno.h>
-#include <ftw.h>
 #include <limits.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -114,14 +113,6 @@ static int add_compiler(struct key *k, const struct board *b, struct toolchain *
     return r;
 }
 
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *at) {
-    (void)st;
-    (void)type;
-    (void)at;
-    (void)remove(path);
-    return 0;
-}
-
 int firmware_key(const char *firmware_dir, const struct board *b, char ret_key[65], struct err *reterr) {
     const char *tmp = getenv("TMPDIR");
     char dir[PATH_MAX];
@@ -141,7 +132,7 @@ int firmware_key(const char *firmware_dir, const struct board *b, char ret_key[6
     }
     toolchain_init(&t, dir, clock_mono_ns(clock_system()) + KEY_DEADLINE_S * CLOCK_NS_PER_S);
     r = add_compiler(&k, b, &t, reterr);
-    (void)nftw(dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS); /* before a pending signal may end the process */
+    file_tree_remove(dir); /* before a pending signal may end the process */
     toolchain_done(&t);
     if (r == 0) {
         (void)crypto_hash_sha256_final(&k.hash, digest);

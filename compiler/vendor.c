@@ -3,7 +3,6 @@
 #include "compiler/vendor.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <glob.h>
 #include <poll.h>
 #include <stdio.h>
@@ -231,15 +230,6 @@ static int collect(const struct vendor_job *j, struct vendor_result *r, struct e
     return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *f) {
-    (void)st;
-    (void)type;
-    (void)f;
-    return remove(path);
-}
-
-void vendor_tree_remove(const char *dir) { (void)nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS); }
-
 static int run_tool(const struct vendor_job *j, struct vendor_result *r, struct err *reterr) {
     struct buf printed;
     int e = 0;
@@ -320,7 +310,7 @@ int vendor_run(const struct vendor_request *q, struct vendor_result *ret_r, stru
         }
     }
     if (j->work[0]) {
-        vendor_tree_remove(j->work);
+        file_tree_remove(j->work);
     }
     free(j);
     return e;

@@ -219,7 +219,7 @@ static void bound(const char *cache) {
     }
     for (int i = 0, left = n; i < n && (left > VENDOR_CACHE_ENTRIES || sum > VENDOR_CACHE_BYTES); i++, left--) {
         (void)snprintf(path, sizeof path, "%s/%s", cache, entries[i].name);
-        vendor_tree_remove(path);
+        file_tree_remove(path);
         sum -= entries[i].bytes;
     }
     free(entries);
@@ -241,10 +241,10 @@ void vendor_cache_put(const char *cache, const char *out, const struct vendor_re
     (void)snprintf(path, sizeof path, "%s/%s", cache, r->key);
     ok = doc && json_dump_file(doc, json, JSON_INDENT(2)) == 0;
     if (ok) {
-        vendor_tree_remove(path); /* a damaged entry may be there */
+        file_tree_remove(path); /* a damaged entry may be there */
     }
     if (!ok || rename(part, path) != 0) {
-        vendor_tree_remove(part);
+        file_tree_remove(part);
     }
     json_decref(doc);
     bound(cache);

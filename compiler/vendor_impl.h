@@ -34,6 +34,5 @@ void vendor_cache_put(const char *cache, const char *out, const struct vendor_re
 
 /* Copies a file to dir/name over a temporary name. */
 int vendor_file_copy(const char *from, const char *dir, const char *name, struct err *reterr) JF_MUST_CHECK;
-void vendor_tree_remove(const char *dir);
 
 #endif

@@ -4,12 +4,12 @@
 #include "daemon/build.h"
 
 #include <ctype.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "daemon/blob.h"
 #include "daemon/elf.h"
 
@@ -28,19 +28,11 @@ struct build {
 };
 
 /* ---- the folder ---------------------------------------------------------------------------------------------------- */
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *at) {
-    (void)st;
-    (void)type;
-    (void)at;
-    (void)remove(path);
-    return 0;
-}
-
 static int open_folder(struct build *x, struct err *reterr) {
     struct store_model m;
     char blob[BLOB_PATH_SIZE];
     (void)snprintf(x->dir, sizeof x->dir, "%s/builds/%s", x->env->conf->data_dir, x->b->id);
-    (void)nftw(x->dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS); /* of an earlier life */
+    file_tree_remove(x->dir); /* of an earlier life */
     int r = store_model_get(x->env->store, x->b->model, &m, reterr);
     r = r < 0 ? r : blob_path(x->env->conf->data_dir, "models", x->b->model, blob);
     r = r < 0 ? r : blob_make_dirs(x->dir, reterr);
@@ -239,7 +231,7 @@ int build_run(const struct build_env *env, const struct store_build *b, struct e
     int r = open_folder(&x, &why);
     r = r < 0 ? r : check(&x, &why);
     r = r < 0 ? r : compile(&x, &why);
-    (void)nftw(x.dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    file_tree_remove(x.dir);
     r = r == JF_E_CANCELED ? err_set(reterr, r, "%s", why.text) : store_end(&x, r, &why, reterr);
     store_artefact_done(&x.firmware);
     json_decref(x.doc);

@@ -4,7 +4,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,19 +11,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "daemon/blob.h"
 #include "daemon/tool.h"
 
 #define ANSWER_MAX (8u << 20)
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *at) {
-    (void)st;
-    (void)type;
-    if (at->level > 0) {
-        (void)remove(path);
-    }
-    return 0;
-}
 
 int helper_init(struct helper *h, const struct clock_src *clock, const char *data_dir, int http_threads, struct err *reterr) {
     h->proc = proc_system();
@@ -39,7 +30,7 @@ int helper_init(struct helper *h, const struct clock_src *clock, const char *dat
     }
     int r = blob_make_dirs(h->work, reterr);
     if (r == 0) {
-        (void)nftw(h->work, remove_entry, 8, FTW_DEPTH | FTW_PHYS); /* what an earlier life left */
+        file_tree_empty(h->work); /* what an earlier life left */
     }
     return r;
 }
@@ -58,8 +49,7 @@ int helper_dir_make(struct helper *h, char ret_dir[HELPER_PATH], struct err *ret
 }
 
 void helper_dir_drop(struct helper *h, const char *dir) {
-    (void)nftw(dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-    (void)rmdir(dir);
+    file_tree_remove(dir);
     (void)atomic_fetch_sub(&h->running, 1);
 }
 

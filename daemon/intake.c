@@ -7,7 +7,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "daemon/blob.h"
 
 #define SET(dst, src) (void)snprintf((dst), sizeof(dst), "%s", (src))
@@ -243,14 +243,6 @@ void intake_keep_log(const struct conf *conf, const char *attempt) {
     }
 }
 
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *at) {
-    (void)st;
-    (void)type;
-    (void)at;
-    (void)remove(path);
-    return 0;
-}
-
 void intake_drop_spool(const struct conf *conf, const char *attempt) {
     char path[BLOB_PATH_SIZE];
     if (attempt[0] == '\0' || attempt[0] == '.' || strchr(attempt, '/')) {
@@ -258,7 +250,7 @@ void intake_drop_spool(const struct conf *conf, const char *attempt) {
     }
     intake_keep_log(conf, attempt);
     (void)snprintf(path, sizeof path, "%s/spool/%s", conf->data_dir, attempt);
-    (void)nftw(path, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    file_tree_remove(path);
 }
 
 void intake_each_spool(const struct conf *conf, void (*fn)(void *user, const char *attempt), void *user) {

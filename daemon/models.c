@@ -3,7 +3,6 @@
  * none. One build: a folder of its own, check, firmware, the image read back and checked like an upload, the end stored. */
 #include "daemon/models.h"
 
-#include <ftw.h>
 #include <pthread.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -12,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "daemon/blob.h"
 #include "daemon/build.h"
 
@@ -104,20 +104,11 @@ static int ask_keys(struct models *m, struct err *reterr) {
     return 0;
 }
 
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *at) {
-    (void)st;
-    (void)type;
-    if (at->level > 0) {
-        (void)remove(path);
-    }
-    return 0;
-}
-
 /* Folders of builds that an earlier life did not come to remove. */
 static void empty_folder(const char *data_dir) {
     char path[BLOB_PATH_SIZE];
     (void)snprintf(path, sizeof path, "%s/builds", data_dir);
-    (void)nftw(path, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    file_tree_empty(path);
 }
 
 int models_new(const struct models_env *env, struct models **ret_m, struct err *reterr) {

@@ -101,6 +101,37 @@ static void test_file(void **state) {
     (void)rmdir(dir);
 }
 
+/* A link is removed, what it points to stays; emptying keeps the folder itself. */
+static void test_file_tree(void **state) {
+    (void)state;
+    char dir[] = "/tmp/jf-tree-XXXXXX", path[64], outside[] = "/tmp/jf-tree-outside-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    int fd = mkstemp(outside);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    for (int round = 0; round < 2; round++) {
+        (void)snprintf(path, sizeof path, "%s/inner", dir);
+        assert_int_equal(mkdir(path, 0700), 0);
+        (void)snprintf(path, sizeof path, "%s/inner/file", dir);
+        fd = open(path, O_CREAT | O_WRONLY, 0600);
+        assert_true(fd >= 0);
+        (void)close(fd);
+        (void)snprintf(path, sizeof path, "%s/link", dir);
+        assert_int_equal(symlink(outside, path), 0);
+        if (round == 0) {
+            file_tree_empty(dir);
+            (void)snprintf(path, sizeof path, "%s/inner", dir);
+            assert_int_equal(access(path, F_OK), -1);
+            assert_int_equal(access(dir, F_OK), 0);
+        }
+    }
+    file_tree_remove(dir);
+    assert_int_equal(access(dir, F_OK), -1);
+    assert_int_equal(access(outside, F_OK), 0);
+    file_tree_remove(dir); /* gone already */
+    (void)unlink(outside);
+}
+
 static void test_rfc3339(void **state) {
     (void)state;
     char s[CLOCK_RFC3339_SIZE];
@@ -145,7 +176,7 @@ static void test_sm_refuses(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_crc_check_value), cmocka_unit_test(test_err_fill), cmocka_unit_test(test_buf_bound), cmocka_unit_test(test_buf_wrap), cmocka_unit_test(test_file),
+        cmocka_unit_test(test_crc_check_value), cmocka_unit_test(test_err_fill), cmocka_unit_test(test_buf_bound), cmocka_unit_test(test_buf_wrap), cmocka_unit_test(test_file), cmocka_unit_test(test_file_tree),
         cmocka_unit_test(test_rfc3339),         cmocka_unit_test(test_ring_bounds), cmocka_unit_test(test_sm_refuses),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
